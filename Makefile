@@ -1,0 +1,47 @@
+# make demo   clips in, dance.mp4 out          make test   all tests
+# make ui     MLflow on this project's runs    make setup  the environment alone
+# Every target sets up what it needs and can be run again at no cost.
+
+# The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell $(name) $(FITS) && echo $(name))))
+BIN := .venv/bin
+
+.PHONY: demo test ui setup check clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/installed
+	@$(BIN)/dvc repro -q
+	@echo "dance.mp4 is ready: open it. The measures are in metrics/, the runs behind them at 'make ui'."
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
+
+ui: .venv/installed
+	@echo "MLflow: http://localhost:5000"
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/python
+	@echo "Setting up .venv (once; a few minutes) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
+
+.venv/python:
+	@$(or $(PYTHON),false) $(FITS) || { echo "error: Python 3.11 or 3.12 is needed (MediaPipe has no wheels for others);" \
+	  "found $$($(or $(PYTHON),python3) --version 2>&1). Install one, or: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+clean:
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache

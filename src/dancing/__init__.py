@@ -1,0 +1,1 @@
+"""A folder of dance clips goes in; a model that makes that dancer dance to any song comes out."""

@@ -1,0 +1,47 @@
+"""Bringing pictures of any shape to one size, and landmarks with them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Scale and centre a (source_height, source_width) picture in a (height, width) one.
+
+    "letterbox" keeps the whole picture and fills the rest with black; "crop" fills the target and cuts what stands out.
+    """
+
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    fit: Literal["letterbox", "crop"]
+
+    @property
+    def scale(self) -> float:
+        across, down = self.width / self.source_width, self.height / self.source_height
+        return min(across, down) if self.fit == "letterbox" else max(across, down)
+
+    def picture(self, frame: np.ndarray) -> np.ndarray:
+        """(source_height, source_width, 3) uint8 -> (height, width, 3) uint8, by area when shrinking."""
+        across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
+        method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
+        scaled = frame if self.scale == 1 else cv2.resize(frame, (across, down), interpolation=method)
+        left, top = (self.width - across) // 2, (self.height - down) // 2
+        if (left, top, across, down) == (0, 0, self.width, self.height):
+            return scaled
+        target = np.zeros((self.height, self.width, 3), dtype=np.uint8)
+        target[max(top, 0) : top + down, max(left, 0) : left + across] = scaled[
+            max(-top, 0) : max(-top, 0) + self.height, max(-left, 0) : max(-left, 0) + self.width
+        ]
+        return target
+
+    def landmarks(self, landmarks: np.ndarray) -> np.ndarray:
+        """(..., 2) in [0, 1] of the source -> (..., 2) float32 in [0, 1] of the target."""
+        across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
+        offset = np.array([(self.width - across) // 2, (self.height - down) // 2])
+        pixels = landmarks * np.array([across, down]) + offset
+        return (pixels / np.array([self.width, self.height])).astype(np.float32)

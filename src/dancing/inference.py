@@ -1,0 +1,98 @@
+"""Trained models at work: a `Dancer` turns a song's features into poses, a `Painter` poses into pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dancing.models import build_gan, build_vae, config_from_dict
+from dancing.models.lstm_vae import LstmVae
+from dancing.skeleton import PoseSpace
+from dancing.training.common import generator, load_checkpoint, pick_device
+from dancing.training.gan import to_uint8
+
+
+@dataclass(frozen=True)
+class Dancer:
+    """A trained VAE with everything that it needs to dance."""
+
+    model: Any
+    space: PoseSpace
+    fps: int
+    n_mfcc: int
+    window: int
+    audio_mean: np.ndarray  # (F,)
+    audio_std: np.ndarray  # (F,)
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path) -> "Dancer":
+        """Read a checkpoint of train_vae. Raises UserError where it is missing or broken."""
+        content, device = load_checkpoint(path, "train_vae"), pick_device()
+        model = build_vae(config_from_dict(content["config"]))
+        model.load_state_dict(content["state"])
+        return cls(
+            model=model.to(device).eval(),
+            space=PoseSpace.from_dict(content["pose_space"]),
+            fps=content["fps"],
+            n_mfcc=content["n_mfcc"],
+            window=content["window"],
+            audio_mean=np.array(content["audio_mean"], dtype=np.float32),
+            audio_std=np.array(content["audio_std"], dtype=np.float32),
+            device=device,
+        )
+
+    def dance(self, audio: np.ndarray, seed: int, temperature: float) -> np.ndarray:
+        """Poses (T, 33, 2) in [0, 1] to a song's raw audio features (T, F); the seed chooses the dance."""
+        standard = torch.from_numpy(((audio - self.audio_mean) / self.audio_std).astype(np.float32))[None]
+        # The seed's model has one latent a window and no memory between windows: a song is danced window by window.
+        step = self.window if isinstance(self.model, LstmVae) else len(audio)
+        dances = []
+        for first in range(0, len(audio), step):
+            part = standard[:, first : first + step].to(self.device)
+            noise = torch.randn(self.model.noise_shape(1, part.shape[1]), generator=generator(seed, first))
+            dances.append(self.model.generate(part, noise.to(self.device), temperature)[0].cpu().numpy())
+        return self.space.decode(np.concatenate(dances))
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A trained generator."""
+
+    generator: Any
+    height: int
+    width: int
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path) -> "Painter":
+        """Read a checkpoint of train_gan. Raises UserError where it is missing or broken."""
+        content, device = load_checkpoint(path, "train_gan"), pick_device()
+        config = config_from_dict(content["config"])
+        player, _ = build_gan(config)
+        player.load_state_dict(content["generator"])
+        return cls(player.to(device).eval(), config.height, config.width, device)
+
+    @torch.inference_mode()
+    def paint(self, landmarks: np.ndarray, batch_size: int = 16) -> Iterator[np.ndarray]:
+        """Pictures (height, width, 3) uint8, one by one, of poses (T, 33, 2) in [0, 1]."""
+        for first in range(0, len(landmarks), batch_size):
+            batch = torch.from_numpy(landmarks[first : first + batch_size]).to(self.device)
+            yield from to_uint8(self.generator(batch))
+
+
+class SongToPoses(nn.Module):
+    """A `Dancer` as one module, for a model registry: raw audio features (B, T, F) -> landmarks (B, T, 33, 2)."""
+
+    def __init__(self, dancer: Dancer) -> None:
+        super().__init__()
+        self.dancer, self.model = dancer, dancer.model.cpu()
+
+    def forward(self, audio: torch.Tensor) -> torch.Tensor:
+        seed = int(torch.randint(2**31, ()))  # torch.manual_seed chooses the dance
+        on_cpu = replace(self.dancer, device=torch.device("cpu"))
+        return torch.from_numpy(np.stack([on_cpu.dance(song.numpy(), seed, 1.0) for song in audio]))

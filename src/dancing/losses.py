@@ -1,0 +1,109 @@
+"""Losses: small callables that return named scalars. ``total`` is what is minimised.
+
+Letters: B batch, T frames, D pose dimensions, N latents a sequence, Z latent_dim.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from dancing.skeleton import BONES
+
+Scalars = dict[str, torch.Tensor]
+
+
+def kl_to_normal(mean: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
+    """KL(N(mean, exp(log_var)) || N(0, 1)) in nats, per element (Kingma and Welling, 2014, appendix B)."""
+    return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var)
+
+
+class SeedVaeLoss:
+    """The seed's: mean squared error and the KL term, summed over the latent's dimensions, averaged over the batch."""
+
+    def __init__(self, kl_weight: float) -> None:
+        self.kl_weight = kl_weight
+
+    def __call__(
+        self, pose: torch.Tensor, target: torch.Tensor, mean: torch.Tensor, log_var: torch.Tensor, warmup: float
+    ) -> Scalars:
+        """pose and target (B, T, D), mean and log_var (B, Z); warmup in [0, 1] scales the KL weight."""
+        reconstruction = F.mse_loss(pose, target)
+        kl = kl_to_normal(mean, log_var).sum(-1).mean()
+        return {"total": reconstruction + warmup * self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl}
+
+
+class MotionLoss:
+    """Position, velocity, acceleration, bone lengths and KL with free bits (Kingma et al., 2016, appendix C).
+
+    Differences are measured in units of the target's own, so that a weight of 1 means the same at 24 and 60 frames/s.
+    """
+
+    def __init__(
+        self,
+        mean: torch.Tensor,  # (D,) and
+        std: torch.Tensor,  # (D,): of the space "body", to get back to torso lengths for the bones
+        kl_weight: float,
+        free_bits: float,
+        velocity_weight: float,
+        acceleration_weight: float,
+        bone_weight: float,
+    ) -> None:
+        self.mean, self.std = mean, std
+        self.kl_weight, self.free_bits = kl_weight, free_bits
+        self.velocity_weight, self.acceleration_weight = velocity_weight, acceleration_weight
+        self.bone_weight = bone_weight
+
+    def bones(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Standardised vectors (B, T, D) -> bone lengths (B, T, bones) in torso lengths."""
+        body = (vectors * self.std + self.mean)[..., :66].unflatten(-1, (33, 2))
+        start, end = zip(*BONES, strict=True)
+        return (body[..., start, :] - body[..., end, :]).square().sum(-1).add(1e-8).sqrt()
+
+    def __call__(
+        self, pose: torch.Tensor, target: torch.Tensor, mean: torch.Tensor, log_var: torch.Tensor, warmup: float
+    ) -> Scalars:
+        """pose and target (B, T, D), mean and log_var (B, N, Z); warmup in [0, 1] scales the KL weight."""
+        reconstruction = F.mse_loss(pose, target)
+        velocity = _relative_error(pose.diff(dim=1), target.diff(dim=1))
+        acceleration = _relative_error(pose.diff(n=2, dim=1), target.diff(n=2, dim=1))
+        bone = F.l1_loss(self.bones(pose), self.bones(target))
+        kl = kl_to_normal(mean, log_var).mean(dim=(0, 1))  # (Z,) nats a latent
+        total = (
+            reconstruction
+            + self.velocity_weight * velocity
+            + self.acceleration_weight * acceleration
+            + self.bone_weight * bone
+            + warmup * self.kl_weight * kl.clamp_min(self.free_bits).sum()
+        )
+        return {
+            "total": total, "reconstruction": reconstruction, "velocity": velocity, "acceleration": acceleration,
+            "bone": bone, "kl": kl.sum(),
+        }  # fmt: skip
+
+
+def _relative_error(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (value - target).square().mean() / target.square().mean().clamp_min(1e-6)
+
+
+class GanLoss:
+    """What discriminator and generator minimise, from logits.
+
+    "bce": Goodfellow et al., 2014, the generator's part non-saturating. "hinge": Lim and Ye, 2017.
+    """
+
+    def __init__(self, kind: Literal["bce", "hinge"]) -> None:
+        self.kind = kind
+
+    def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        if self.kind == "hinge":
+            return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def generator(self, fake: torch.Tensor) -> torch.Tensor:
+        return -fake.mean() if self.kind == "hinge" else F.softplus(-fake).mean()
+
+
+def feature_matching(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
+    """Mean absolute difference of a discriminator's layers on real and fake (Wang et al., pix2pixHD, 2018)."""
+    return torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]).mean()

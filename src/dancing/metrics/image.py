@@ -1,0 +1,311 @@
+"""How true generated pictures are: to the real ones, and to the pose that they were asked to show.
+
+Pure functions. Pictures are torch tensors, one score a frame; poses are numpy arrays that a detector has found
+elsewhere. `summarise_images` makes one row of a table.
+
+Letters: N frames, H x W pixels, J = 13 joints. Pictures (N, 3, H, W) float in [0, 1]; landmarks (N, 33, 2) as fractions
+of the picture; boxes (N, 4) whole pixels: left, top, right, bottom, the last two not included.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS, interval
+
+BEST_PSNR = 100.0  # dB, of equal pictures: infinity has no mean, and no number in JSON
+CHUNK = 32  # frames scored at once, or the maps of a long clip fill the memory
+
+# ---------------------------------------------------------------------------------------------------------- pictures
+
+
+def person_boxes(
+    landmarks: np.ndarray, visibility: np.ndarray, width: int, height: int, margin: float = 0.15
+) -> torch.Tensor:
+    """Where the person is in each frame: (N, 4) int64 boxes round the landmarks seen.
+
+    Args:
+        landmarks, visibility: (N, 33, 2) in [0, 1] and (N, 33); those under 0.5 or NaN don't count.
+        width, height: px.
+        margin: on every side, as a share of the box's longer side: landmarks end at the eyes, the wrists' fingers and
+            the toes, while the picture has hair, skirts and sleeves.
+
+    A frame in which nothing is seen has the whole picture as its box.
+    """
+    seen = ((visibility >= MIN_VISIBILITY) & np.isfinite(landmarks).all(axis=-1))[..., None]  # (N, 33, 1)
+    pixels = np.asarray(landmarks, dtype=np.float64) * [width, height]
+    low = np.where(seen, pixels, np.inf).min(axis=1)  # (N, 2)
+    high = np.where(seen, pixels, -np.inf).max(axis=1)
+    pad = margin * (high - low).max(axis=1, keepdims=True)
+    nothing = ~seen.any(axis=1)  # (N, 1)
+    size = np.array([width, height])
+    low = np.where(nothing, 0, np.floor(np.clip(low - pad, 0, size - 1)))
+    high = np.where(nothing, size, np.ceil(np.clip(high + pad, low + 1, size)))
+    return torch.from_numpy(np.concatenate([low, high], axis=1).astype(np.int64))
+
+
+def _inside(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """(N, 4) -> (N, H, W) bool."""
+    left, top, right, bottom = boxes.unbind(dim=1)
+    x, y = torch.arange(width, device=boxes.device), torch.arange(height, device=boxes.device)
+    columns = (x >= left[:, None]) & (x < right[:, None])  # (N, W)
+    rows = (y >= top[:, None]) & (y < bottom[:, None])  # (N, H)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _frame_means(scores: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
+    """Mean of (N, 3, H, W) over each frame, or over its pixels `where` (N, H, W); NaN where there are none. (N,)"""
+    maps = scores.mean(dim=1)  # (N, H, W)
+    if where is None:
+        return maps.mean(dim=(1, 2))
+    return torch.where(where, maps, 0).sum(dim=(1, 2)) / where.sum(dim=(1, 2))
+
+
+def _crop(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None) -> torch.Tensor | None:
+    """The pixels that count, (N, H, W), or None for all; complains about pictures that can't be compared."""
+    if generated.shape != real.shape or generated.ndim != 4 or generated.shape[1] != 3:
+        raise ValueError(f"expected two equal shapes (N, 3, H, W), got {tuple(generated.shape)}, {tuple(real.shape)}")
+    if not (generated.is_floating_point() and real.is_floating_point()):
+        raise ValueError(f"expected float pictures in [0, 1], got {generated.dtype} and {real.dtype}")
+    return None if boxes is None else _inside(boxes.to(real.device), *real.shape[2:])
+
+
+def l1(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean absolute error of each frame, (N,) in [0, 1]; with `boxes`, of the person's box only.
+
+    All three scores take the box's pixels as they are, at their own size: no crop is resized, so that large and small
+    figures are judged alike.
+
+    Raises:
+        ValueError: for other shapes than two equal (N, 3, H, W), or for integers.
+    """
+    where = _crop(generated, real, boxes)
+    return _frame_means((generated - real).abs(), where)
+
+
+def psnr(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+    """Peak signal-to-noise ratio of each frame in dB, (N,), at most 100; with `boxes`, of the person's box only.
+
+    The mean over frames is then of ratios, as usual, not the ratio of the mean error. Raises as `l1`.
+    """
+    where = _crop(generated, real, boxes)
+    error = _frame_means((generated - real) ** 2, where)
+    return -10 * torch.log10(error.clamp_min(10 ** (-BEST_PSNR / 10)))
+
+
+def ssim(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+    """Structural similarity of each frame (Wang et al., IEEE TIP 2004), (N,), at most 1.
+
+    With `boxes`, the mean of the similarity map over the person's box: its border is compared with what really lies
+    around it. Raises as `l1`, and torch does for pictures under 6 pixels.
+    """
+    where = _crop(generated, real, boxes)
+    _, maps = structural_similarity_index_measure(
+        generated, real, data_range=1.0, reduction="none", return_full_image=True
+    )
+    return _frame_means(maps, where)
+
+
+def frame_changes(frames: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Mean absolute change from each frame to the next outside the person's box in both: (N - 1,), in [0, 1].
+
+    frames: (N, 3, H, W) in order. boxes: (N, 4). NaN where the two boxes fill the picture.
+    """
+    where = _crop(frames, frames, boxes)
+    assert where is not None
+    return _frame_means((frames[1:] - frames[:-1]).abs(), ~(where[1:] | where[:-1]))
+
+
+def flicker(frames: torch.Tensor, boxes: torch.Tensor) -> float:
+    """Mean of `frame_changes` over one sequence: 0 where the background stands still; NaN where it can't be told.
+
+    Real film flickers too (grain, compression, shadows): read it over the real clip's.
+    """
+    changes = frame_changes(frames, boxes)
+    return float(changes.nanmean()) if len(changes) else float("nan")
+
+
+# ------------------------------------------------------------------------------------------------------------- poses
+
+
+def torso_lengths(
+    landmarks: np.ndarray, visibility: np.ndarray, width: int, height: int, clips: Sequence[int | str] | None = None
+) -> np.ndarray:
+    """The measure of pose errors: (N,) px, mid-hip to mid-shoulder, median over the frame's clip.
+
+    The median, since a dancer who bends towards the camera has no torso for a moment. Frames whose hips and shoulders
+    are not all seen don't count; NaN for a clip without others. clips: (N,) which clip a frame is of; default one.
+    """
+    pixels = landmarks[:, JOINTS] * [width, height]  # (N, 13, 2)
+    torso = np.linalg.norm(pixels[:, SHOULDERS].mean(axis=1) - pixels[:, HIPS].mean(axis=1), axis=-1)  # (N,)
+    upright = (visibility[:, JOINTS][:, HIPS + SHOULDERS] >= MIN_VISIBILITY).all(axis=1) & (torso > 0)
+    clip = _clip_numbers(clips, len(torso))
+    lengths = np.full(len(torso), np.nan)
+    for own in (clip == number for number in np.unique(clip)):
+        if (own & upright).any():
+            lengths[own] = np.median(torso[own & upright])
+    return lengths
+
+
+def _clip_numbers(clips: Sequence[int | str] | None, frames: int) -> np.ndarray:
+    """Any names of the frames' clips -> (N,) whole numbers from 0."""
+    if clips is None:
+        return np.zeros(frames, dtype=int)
+    if len(clips) != frames:
+        raise ValueError(f"clips: expected one for each of {frames} frames, got {len(clips)}")
+    return np.unique(np.asarray(clips), return_inverse=True)[1]
+
+
+def joint_errors(
+    detected: np.ndarray,
+    target: np.ndarray,
+    visibility: np.ndarray,
+    width: int,
+    height: int,
+    clips: Sequence[int | str] | None = None,
+) -> np.ndarray:
+    """How far each joint found in a picture is from the pose that was asked for, in torso lengths.
+
+    Args:
+        detected: (N, 33, 2) in [0, 1], NaN for a frame in which no pose was found.
+        target: (N, 33, 2) in [0, 1], the pose that conditioned the picture.
+        visibility: (N, 33) of the target; joints under 0.5 are not asked about.
+        width, height: px of the picture.
+        clips: (N,) which clip a frame is of, for `torso_lengths`.
+
+    Returns:
+        (N, 13) for the metrics' `JOINTS`: infinite where the joint was not found, NaN where it is not asked about.
+
+    Raises:
+        ValueError: for other shapes, or another number of clips than of frames.
+    """
+    if detected.shape != target.shape or target.shape[1:] != (33, 2) or visibility.shape != target.shape[:2]:
+        raise ValueError(
+            "expected detected and target (N, 33, 2) and visibility (N, 33), "
+            f"got {detected.shape}, {target.shape} and {visibility.shape}"
+        )
+    offsets = (detected - target)[:, JOINTS] * [width, height]  # (N, 13, 2) px
+    errors = np.linalg.norm(offsets, axis=-1) / torso_lengths(target, visibility, width, height, clips)[:, None]
+    found = np.isfinite(detected[:, JOINTS]).all(axis=-1)
+    asked = (visibility[:, JOINTS] >= MIN_VISIBILITY) & (np.isfinite(errors) | ~found)
+    return np.where(asked, np.where(found, errors, np.inf), np.nan)
+
+
+def pck(errors: np.ndarray, alpha: float, of_detected: bool = False) -> float:
+    """Percentage of correct keypoints as a share: joints within `alpha` torso lengths of where they should be.
+
+    Args:
+        errors: (N, 13), as `joint_errors` gives them.
+        alpha: torso lengths, 0.1 or 0.2.
+        of_detected: leave out joints that were not found. By default they count as wrong: a picture in which nobody
+            is to be seen has not drawn the pose.
+
+    Returns:
+        In [0, 1], NaN where no joint counts. After Yang & Ramanan (PAMI 2013), with the torso as measure.
+    """
+    counted = np.isfinite(errors) if of_detected else ~np.isnan(errors)
+    return float((errors[counted] <= alpha).mean()) if counted.any() else float("nan")
+
+
+def mean_error(errors: np.ndarray) -> float:
+    """Mean of (N, 13) `joint_errors` over the joints that were found, in torso lengths; NaN where none was."""
+    found = np.isfinite(errors)
+    return float(errors[found].mean()) if found.any() else float("nan")
+
+
+def detection_rate(detected: np.ndarray) -> float:
+    """Share of frames in which a pose was found. detected: (N, 33, 2), NaN where not; NaN without frames."""
+    return float(_found(detected).mean()) if len(detected) else float("nan")
+
+
+def _found(detected: np.ndarray) -> np.ndarray:
+    """(N, 33, 2) -> (N,) bool."""
+    return np.isfinite(detected).all(axis=(1, 2))
+
+
+# ------------------------------------------------------------------------------------------------ a row of the table
+
+
+def summarise_images(
+    generated: torch.Tensor,
+    real: torch.Tensor,
+    landmarks: np.ndarray,
+    visibility: np.ndarray,
+    detected: np.ndarray,
+    clips: Sequence[int | str] | None,
+    seed: int,
+    block: int = 30,
+) -> dict[str, dict]:
+    """One row of the table: the pictures of one system. The ceiling is the row of the real pictures themselves.
+
+    Args:
+        generated, real: (N, 3, H, W) float in [0, 1], a clip's frames one after another.
+        landmarks, visibility: (N, 33, 2) in [0, 1] and (N, 33): the pose that conditioned the generated pictures, and
+            that of the person in the real ones.
+        detected: (N, 33, 2) in [0, 1], the pose found in the generated pictures; NaN where none was.
+        clips: (N,) which clip a frame is of; None if all are of one.
+        seed: of the bootstrap.
+        block: frames. Neighbouring frames are alike, so the bootstrap draws blocks of this many (1 s at 30 frames/s),
+            none across two clips. With few clips the interval is for those clips, not for others.
+
+    Returns:
+        {"mean": over frames, "n": frames that have a value, "ci95": bootstrap over blocks, [low, high]} for
+        psnr, ssim, l1: whole pictures; psnr_crop, ssim_crop, l1_crop: the person's box.
+        detection_rate; pck_10, pck_20: joints within 0.1 and 0.2 torso lengths, those not found counting as wrong;
+        pck_10_of_detected, pck_20_of_detected: of the joints found; mean_error: of the joints found, torso lengths.
+        flicker: outside the person's box; flicker_ratio: over that of the real pictures.
+        mean is None without any value, ci95 is None for fewer than two blocks.
+
+    Raises:
+        ValueError: where shapes or numbers of frames don't fit.
+    """
+    frames, _, height, width = real.shape
+    if not frames == len(landmarks) > 0:
+        raise ValueError(f"expected pictures, and a pose for each: got {frames} and {len(landmarks)}")
+    clip = _clip_numbers(clips, frames)
+    boxes = person_boxes(landmarks, visibility, width, height)
+
+    # Each metric is a sum of totals over a sum of counts, both (N,): a bootstrapped block of frames keeps its weight.
+    every = np.ones(frames)
+    tallies: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, score in {"psnr": psnr, "ssim": ssim, "l1": l1}.items():
+        chunks = list(zip(generated.split(CHUNK), real.split(CHUNK), boxes.split(CHUNK), strict=True))
+        tallies[name] = torch.cat([score(ours, theirs) for ours, theirs, _ in chunks]).cpu().numpy(), every
+        tallies[f"{name}_crop"] = torch.cat([score(*chunk) for chunk in chunks]).cpu().numpy(), every
+
+    errors = joint_errors(detected, landmarks, visibility, width, height, clips)  # (N, 13)
+    found, asked = np.isfinite(errors).sum(axis=1), (~np.isnan(errors)).sum(axis=1)
+    tallies["detection_rate"] = _found(detected), every
+    for name, alpha in {"pck_10": 0.1, "pck_20": 0.2}.items():
+        right = (errors <= alpha).sum(axis=1)
+        tallies |= {name: (right, asked), f"{name}_of_detected": (right, found)}
+    tallies["mean_error"] = np.where(np.isfinite(errors), errors, 0).sum(axis=1), found
+
+    tallies["flicker"] = changes, _ = _change_tally(generated, boxes, clip)
+    tallies["flicker_ratio"] = changes, _change_tally(real, boxes, clip)[0]
+
+    blocks = _block_numbers(clip, block)
+    row = {}
+    for name, (totals, counts) in tallies.items():
+        mean = float(totals.sum() / counts.sum()) if counts.any() else None
+        by_block = np.bincount(blocks, totals), np.bincount(blocks, counts)
+        row[name] = {"mean": mean, "n": int((counts > 0).sum()), "ci95": interval(*by_block, seed)}
+    return row
+
+
+def _change_tally(frames: torch.Tensor, boxes: torch.Tensor, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Change to each frame from the one before it in its clip: (N,) sizes, and (N,) whether there is one."""
+    starts = range(0, len(frames) - 1, CHUNK)
+    changes = [frame_changes(frames[k : k + CHUNK + 1], boxes[k : k + CHUNK + 1]).cpu().numpy() for k in starts]
+    sizes = np.concatenate([[np.nan], *changes])
+    counted = np.isfinite(sizes) & (np.diff(clip, prepend=-1) == 0)
+    return np.where(counted, sizes, 0), counted
+
+
+def _block_numbers(clip: np.ndarray, block: int) -> np.ndarray:
+    """(N,) which block of at most `block` neighbouring frames of one clip a frame is of, from 0."""
+    begins = np.diff(clip, prepend=-1) != 0
+    since = np.arange(len(clip)) - np.maximum.accumulate(np.where(begins, np.arange(len(clip)), 0))
+    return np.cumsum(since % block == 0) - 1

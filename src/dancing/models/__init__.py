@@ -1,0 +1,50 @@
+"""One architecture a file, pure nn.Module, no files and no logging. Here: from params to a model."""
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
+from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
+from dancing.models.motion_vae import MotionVae, MotionVaeConfig
+from dancing.models.skeleton_gan import PatchDiscriminator, SkeletonGanConfig, SkeletonGenerator
+
+_VAES: dict[str, tuple[type, type]] = {"lstm": (LstmVaeConfig, LstmVae), "motion": (MotionVaeConfig, MotionVae)}
+_GANS: dict[str, tuple[type, type, type]] = {
+    "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
+    "skeleton": (SkeletonGanConfig, SkeletonGenerator, PatchDiscriminator),
+}
+
+
+def vae_config(vae: Any, n_mfcc: int, audio_dim: int, pose_dim: int) -> LstmVaeConfig | MotionVaeConfig:
+    """The architecture that the section `vae` of the params asks for, for data of these sizes."""
+    if vae.model == "lstm":
+        return LstmVaeConfig(n_mfcc=n_mfcc, latent_dim=vae.latent_dim, pose_dim=pose_dim)
+    return MotionVaeConfig(audio_dim, pose_dim, vae.latent_dim, vae.hidden, vae.layers, vae.chunk)
+
+
+def gan_config(gan: Any, height: int, width: int) -> DenseGanConfig | SkeletonGanConfig:
+    """The architecture that the section `gan` of the params asks for, for pictures of this size."""
+    return DenseGanConfig(height, width) if gan.model == "dense" else SkeletonGanConfig(height, width, gan.channels)
+
+
+def build_vae(config: LstmVaeConfig | MotionVaeConfig) -> LstmVae | MotionVae:
+    return next(model(config) for kind, model in _VAES.values() if isinstance(config, kind))
+
+
+def build_gan(config: DenseGanConfig | SkeletonGanConfig) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator."""
+    return next((g(config), d(config)) for kind, g, d in _GANS.values() if isinstance(config, kind))
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain values with the model's name, for a checkpoint."""
+    name = next(name for name, kinds in {**_VAES, **_GANS}.items() if isinstance(config, kinds[0]))
+    return {"model": name, **asdict(config)}
+
+
+def config_from_dict(plain: dict[str, Any]) -> Any:
+    """The way back from `config_to_dict`."""
+    values = dict(plain)
+    return {**_VAES, **_GANS}[values.pop("model")][0](**values)

@@ -1,0 +1,55 @@
+"""A song and two models -> a video: skeleton beside picture, with the song as its sound."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dancing import audio
+from dancing.errors import UserError
+from dancing.figures import draw_skeleton
+from dancing.inference import Painter
+from dancing.video import read_audio
+
+#: Sample rate of the video's sound, Hz.
+SOUND_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Song:
+    """What the dancer hears and what the viewer hears, equally long."""
+
+    features: np.ndarray  # (T, F) raw audio features, a row a frame
+    sound: np.ndarray  # (n, 2) float32 at SOUND_RATE
+    beats: np.ndarray  # (m,) s
+
+
+def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
+    """Read the song, or its first `seconds`.
+
+    Raises UserError where there is no such file or no sound in it, or less than a frame.
+    """
+    rate = audio.sample_rate_for(fps)
+    heard = read_audio(path, rate)
+    sound = read_audio(path, SOUND_RATE, channels=2)
+    length = len(heard) / rate if seconds is None else min(seconds, len(heard) / rate)
+    frames = round(length * fps)
+    if frames < 1:
+        raise UserError(f"{path}: {length:.3f} s of sound is less than one frame; give a longer song or render.seconds")
+    features = audio.extract(heard[: round(length * rate)], fps, n_mfcc, frames)
+    return Song(audio.stack(features), sound[: round(frames * SOUND_RATE / fps)], features.beats)
+
+
+def panel_size(painter: Painter, height: int) -> tuple[int, int]:
+    """Height and width of one of the two panels: the picture's shape at the video's height, even as H.264 wants it."""
+    return height, max(2, round(painter.width * height / painter.height / 2) * 2)
+
+
+def frames(landmarks: np.ndarray, painter: Painter, height: int) -> Iterator[np.ndarray]:
+    """The video's pictures (height, width, 3) uint8, one at a time, for poses (T, 33, 2) in [0, 1]."""
+    height, width = panel_size(painter, height)
+    for pose, picture in zip(landmarks, painter.paint(landmarks), strict=True):
+        shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4)
+        yield np.concatenate([draw_skeleton(pose, height, width), shown], axis=1)

@@ -1,0 +1,153 @@
+"""The body: MediaPipe's 33 landmarks, their bones, mirrored bodies, spaces that models learn in, and limb heatmaps.
+
+Letters: T frames, D pose dimensions, B batch, L limbs, H x W picture size in pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+LANDMARKS = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+(
+    NOSE, LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST,
+    LEFT_INDEX, RIGHT_INDEX, LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE,
+    LEFT_HEEL, RIGHT_HEEL, LEFT_TOE, RIGHT_TOE,
+) = 0, 7, 8, 11, 12, 13, 14, 15, 16, 19, 20, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32  # fmt: skip
+
+#: For every landmark its twin on the other side of the body.
+MIRROR = tuple(
+    LANDMARKS.index(name.replace("left", "\0").replace("right", "left").replace("\0", "right")) for name in LANDMARKS
+)
+
+#: Bones whose length a pose must keep (drawn too): pairs of landmarks.
+BONES = (
+    (LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP), (LEFT_SHOULDER, LEFT_HIP), (RIGHT_SHOULDER, RIGHT_HIP),
+    (LEFT_SHOULDER, LEFT_ELBOW), (LEFT_ELBOW, LEFT_WRIST), (LEFT_WRIST, LEFT_INDEX),
+    (RIGHT_SHOULDER, RIGHT_ELBOW), (RIGHT_ELBOW, RIGHT_WRIST), (RIGHT_WRIST, RIGHT_INDEX),
+    (LEFT_HIP, LEFT_KNEE), (LEFT_KNEE, LEFT_ANKLE), (LEFT_HEEL, LEFT_TOE), (LEFT_ANKLE, LEFT_HEEL),
+    (RIGHT_HIP, RIGHT_KNEE), (RIGHT_KNEE, RIGHT_ANKLE), (RIGHT_HEEL, RIGHT_TOE), (RIGHT_ANKLE, RIGHT_HEEL),
+    (LEFT_EAR, RIGHT_EAR), (NOSE, LEFT_EAR), (NOSE, RIGHT_EAR),
+)  # fmt: skip
+
+#: Limbs drawn as heatmaps: each end is the mean of one or two landmarks, so that the neck and the spine have ends too.
+LIMBS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
+    *(((a,), (b,)) for a, b in BONES),
+    ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_EAR, RIGHT_EAR)),
+    ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)),
+)
+
+
+def mirrored(landmarks: np.ndarray) -> np.ndarray:
+    """The dance seen in a mirror: x turned round, left and right swapped. (..., 33, 2) -> the same, in [0, 1]."""
+    twin = landmarks[..., MIRROR, :].copy()
+    twin[..., 0] = 1.0 - twin[..., 0]
+    return twin
+
+
+def torso_and_root(pixels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Median length from mid-hip to mid-shoulder (px) and the mid-hip's path (T, 2), of landmarks (T, 33, 2) in px."""
+    root = pixels[:, [LEFT_HIP, RIGHT_HIP]].mean(axis=1)
+    neck = pixels[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1)
+    torso = float(np.median(np.linalg.norm(neck - root, axis=-1)))
+    return max(torso, 1e-3), root
+
+
+@dataclass(frozen=True)
+class PoseSpace:
+    """The numbers that a VAE learns, and the way there and back.
+
+    kind "picture" (the seed's): the 33 landmarks as fractions of the picture, D = 66.
+    kind "body": 33 landmarks relative to mid-hip, then the root's path relative to its median place, all in torso
+    lengths of the clip, D = 68; free of camera, distance and aspect ratio.
+    Either is standardised by mean and std of the training part, so D-vectors are about N(0, 1).
+    """
+
+    kind: Literal["picture", "body"]
+    width: int
+    height: int
+    torso: float  # px, median over the training clips; what generated bodies are scaled to
+    home: tuple[float, float]  # px, median place of the root in the training clips
+    mean: np.ndarray = field(repr=False)  # (D,)
+    std: np.ndarray = field(repr=False)  # (D,)
+
+    @classmethod
+    def fit(cls, kind: Literal["picture", "body"], clips: Sequence[np.ndarray], width: int, height: int) -> "PoseSpace":
+        """Take the statistics of training clips, each (T, 33, 2) in [0, 1] of a width x height picture."""
+        size = np.array([width, height], dtype=np.float32)
+        scales, roots = zip(*(torso_and_root(clip * size) for clip in clips), strict=True)
+        home = np.median(np.concatenate(roots), axis=0)
+        place = (float(home[0]), float(home[1]))
+        raw = cls(kind, width, height, float(np.median(scales)), place, np.zeros(1), np.ones(1))
+        vectors = np.concatenate([raw.encode(clip) for clip in clips])
+        # Dimensions that hardly move (mid-hip is 0 by definition) would blow noise up to unit variance.
+        std = np.maximum(vectors.std(axis=0), 0.02 if kind == "body" else 0.005)
+        return cls(kind, width, height, raw.torso, raw.home, vectors.mean(axis=0), std)
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean)
+
+    def encode(self, landmarks: np.ndarray) -> np.ndarray:
+        """One clip's landmarks (T, 33, 2) in [0, 1] -> standardised vectors (T, D) float32."""
+        if self.kind == "picture":
+            vectors = landmarks.reshape(len(landmarks), -1)
+        else:
+            pixels = landmarks * np.array([self.width, self.height], dtype=np.float32)
+            torso, root = torso_and_root(pixels)
+            body = (pixels - root[:, None]) / torso  # (T, 33, 2)
+            path = (root - np.median(root, axis=0)) / torso  # (T, 2)
+            vectors = np.concatenate([body.reshape(len(body), -1), path], axis=1)
+        return ((vectors - self.mean) / self.std).astype(np.float32)
+
+    def decode(self, vectors: np.ndarray) -> np.ndarray:
+        """Standardised vectors (T, D) -> landmarks (T, 33, 2) in [0, 1], at the training clips' size and place."""
+        vectors = vectors * self.std + self.mean
+        if self.kind == "picture":
+            return vectors.reshape(-1, 33, 2).astype(np.float32)
+        body, path = vectors[:, :66].reshape(-1, 33, 2), vectors[:, None, 66:]
+        pixels = (body + path) * self.torso + np.array(self.home)
+        return (pixels / [self.width, self.height]).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a checkpoint."""
+        return {
+            "kind": self.kind, "width": self.width, "height": self.height, "torso": self.torso,
+            "home": list(self.home), "mean": self.mean.tolist(), "std": self.std.tolist(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "PoseSpace":
+        arrays = {"mean": np.array(plain["mean"]), "std": np.array(plain["std"])}
+        return cls(**{**plain, **arrays, "home": tuple(plain["home"])})
+
+
+def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: float) -> torch.Tensor:
+    """Draw every limb as a soft stroke, on the landmarks' device and differentiably.
+
+    landmarks (B, 33, 2) in [0, 1]; thickness is the stroke's standard deviation in px.
+    Returns (B, L, H, W): exp(-d^2 / (2 thickness^2)), d the distance from the pixel's centre to the limb's segment.
+    """
+    points = landmarks * landmarks.new_tensor([width, height])  # (B, 33, 2) px
+    start, end = (
+        torch.stack([points[:, list(limb[side])].mean(dim=1) for limb in LIMBS], dim=1) for side in (0, 1)
+    )  # (B, L, 2)
+    along = end - start
+    x = torch.arange(width, device=points.device, dtype=points.dtype) + 0.5
+    y = torch.arange(height, device=points.device, dtype=points.dtype) + 0.5
+    dx = x - start[..., :1]  # (B, L, W)
+    dy = y - start[..., 1:]  # (B, L, H)
+    # Where along the segment the pixel's foot point lies, in [0, 1]: an outer sum over rows and columns.
+    share = (dy * along[..., 1:])[..., :, None] + (dx * along[..., :1])[..., None, :]  # (B, L, H, W)
+    share = (share / along.square().sum(-1).clamp_min(1e-6)[..., None, None]).clamp(0, 1)
+    off_x = dx[..., None, :] - share * along[..., :1, None]
+    off_y = dy[..., :, None] - share * along[..., 1:, None]
+    return torch.exp((off_x.square() + off_y.square()) * (-0.5 / thickness**2))

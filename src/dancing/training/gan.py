@@ -1,0 +1,190 @@
+"""The training loop of the GANs that turn poses into pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dancing.errors import UserError
+from dancing.hdf5 import Dataset, Piece, Split
+from dancing.losses import GanLoss, feature_matching
+from dancing.models import build_gan, config_to_dict, gan_config
+from dancing.params import Gan
+from dancing.training.common import (
+    CrashState,
+    Ema,
+    Epoch,
+    History,
+    Means,
+    check_finite,
+    file_digest,
+    generator,
+    pick_device,
+    progress,
+    save_checkpoint,
+    show,
+)
+
+#: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
+SAMPLES, VALIDATION = 6, 96
+
+
+class Pictures:
+    """Poses and pictures of a split by one running index; pictures are read from the file when asked for."""
+
+    def __init__(self, dataset: Dataset, split: Split) -> None:
+        self.dataset = dataset
+        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in dataset.split(split) for i in range(len(piece))]
+        if not self.index:
+            raise UserError(f"{dataset.path}: no pictures in the {split} part; give more or longer clips")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def batch(self, rows: list[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Landmarks (B, 33, 2) in [0, 1] and pictures (B, 3, H, W) in [-1, 1]."""
+        chosen = [self.index[row] for row in rows]
+        landmarks = torch.from_numpy(np.stack([piece.landmarks[i] for piece, i in chosen]))
+        pictures = torch.from_numpy(np.stack([self.dataset.frame(piece, i) for piece, i in chosen]))
+        return landmarks.to(device), pictures.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def spread(self, count: int) -> list[int]:
+        """At most `count` rows, evenly spaced over the split: always the same ones."""
+        return [int(row) for row in np.linspace(0, len(self) - 1, min(count, len(self)))]
+
+
+def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
+    """The scene without the dancer: each pixel's median over `count` pictures, (1, 3, H, W) in [-1, 1]."""
+    _, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
+    return frames.median(dim=0, keepdim=True).values
+
+
+def train_gan(
+    dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
+) -> History:
+    """Train `gan.model` on the training part; discriminator and generator take turns, a step each a batch.
+
+    Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
+    discriminator, config. Interrupted, it goes on after the last finished epoch. Returns the losses by epoch.
+    """
+    device = pick_device()
+    crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
+    train, val = Pictures(dataset, "train"), Pictures(dataset, "val")
+    config = gan_config(gan, dataset.height, dataset.width)
+    torch.manual_seed(gan.seed)
+    players = build_gan(config)
+    if gan.model == "skeleton":
+        players[0].plate.copy_(background_plate(train))  # type: ignore[operator]
+    trainer = _Trainer(*players, gan, device)
+
+    history: History = []
+    best = float("inf")
+    if state := crash.load():
+        trainer.load_state_dict(state["trainer"])
+        history, best = state["history"], state["best"]
+
+    content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
+    fixed = val.batch(val.spread(SAMPLES), device)
+    bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
+    for epoch in bar:
+        order = torch.randperm(len(train), generator=generator(gan.seed, epoch)).tolist()
+        means = Means()
+        for first in range(0, len(order), gan.batch_size):
+            means.add(trainer.step(*train.batch(sorted(order[first : first + gan.batch_size]), device)))
+        losses = means.result("train_") | {"val_l1": trainer.validate(val, gan.batch_size)}
+        check_finite(losses, epoch, out / "best.pt")
+        history.append({"epoch": epoch, **losses})
+        checkpoint = content | {"epoch": epoch, **trainer.weights()}
+        if losses["val_l1"] < best:
+            best = losses["val_l1"]
+            save_checkpoint(out / "best.pt", checkpoint)
+        save_checkpoint(out / "last.pt", checkpoint)
+        crash.save({"trainer": trainer.state_dict(), "history": history, "best": best})
+        show(bar, losses, "train_generator", "train_discriminator", "val_l1")
+        on_epoch(Epoch(epoch, losses, lambda: trainer.samples(*fixed)))
+    crash.clear()
+    return history
+
+
+class _Trainer:
+    """Two players, their optimisers, and the generator's averaged twin."""
+
+    def __init__(self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device) -> None:
+        self.gan, self.device, self.steps = gan, device, 0
+        self.player, self.critic = player.to(device), critic.to(device)
+        self.ema = Ema(self.player, gan.ema)
+        self.loss = GanLoss(gan.loss)
+        betas = (gan.betas[0], gan.betas[1])
+        self.player_optimiser = torch.optim.Adam(self.player.parameters(), lr=gan.lr, betas=betas)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=gan.lr, betas=betas)
+
+    def step(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        fake = self.player(landmarks)
+        real_score, real_features = self.critic(landmarks, real)
+        fake_score, _ = self.critic(landmarks, fake.detach())
+        critic_loss = self.loss.discriminator(real_score, fake_score)
+        self.critic_optimiser.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        self.critic_optimiser.step()
+
+        self.critic.requires_grad_(False)
+        score, features = self.critic(landmarks, fake)
+        player_loss = self.loss.generator(score)
+        scalars = {"discriminator": critic_loss, "real_score": real_score.mean(), "fake_score": fake_score.mean()}
+        if self.gan.model == "skeleton":
+            scalars["l1"] = F.l1_loss(fake, real)
+            matching = feature_matching(real_features, features)
+            player_loss = player_loss + self.gan.l1_weight * scalars["l1"] + self.gan.feature_weight * matching
+        self.player_optimiser.zero_grad(set_to_none=True)
+        player_loss.backward()
+        self.player_optimiser.step()
+        self.critic.requires_grad_(True)
+        self.steps += 1
+        self.ema.update(self.player, self.steps)
+        return scalars | {"generator": player_loss}
+
+    @torch.no_grad()
+    def validate(self, pictures: Pictures, batch_size: int) -> float:
+        """Mean absolute error of the averaged generator, pictures in [-1, 1]."""
+        rows = pictures.spread(VALIDATION)
+        total = torch.zeros((), device=self.device)
+        for first in range(0, len(rows), batch_size):
+            landmarks, real = pictures.batch(rows[first : first + batch_size], self.device)
+            total += F.l1_loss(self.ema.model(landmarks), real) * len(real)
+        return float(total) / len(rows)
+
+    @torch.no_grad()
+    def samples(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, np.ndarray]:
+        """The fixed held-out poses: landmarks (B, 33, 2), real and generated pictures (B, H, W, 3) uint8."""
+        return {
+            "landmarks": landmarks.cpu().numpy(),
+            "real": to_uint8(real),
+            "generated": to_uint8(self.ema.model(landmarks)),
+        }
+
+    def weights(self) -> dict[str, Any]:
+        return {"generator": self.ema.model.state_dict(), "discriminator": self.critic.state_dict()}
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "player": self.player, "critic": self.critic, "ema": self.ema.model,
+            "player_optimiser": self.player_optimiser, "critic_optimiser": self.critic_optimiser,
+        }  # fmt: skip
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self.steps, **{name: part.state_dict() for name, part in self._parts().items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+
+def to_uint8(pictures: torch.Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8 on the CPU."""
+    scaled = ((pictures + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()

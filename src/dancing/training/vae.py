@@ -1,0 +1,179 @@
+"""The training loop of the VAEs that turn sound into poses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dancing.errors import UserError
+from dancing.hdf5 import Dataset, Piece
+from dancing.losses import MotionLoss, SeedVaeLoss
+from dancing.models import build_vae, config_to_dict, vae_config
+from dancing.params import Vae
+from dancing.skeleton import PoseSpace
+from dancing.training.common import (
+    CrashState,
+    Epoch,
+    History,
+    Means,
+    check_finite,
+    file_digest,
+    generator,
+    pick_device,
+    progress,
+    save_checkpoint,
+    show,
+)
+
+
+class Windows:
+    """All pieces of a split laid end to end on the device, and windows cut from them."""
+
+    def __init__(self, dataset: Dataset, pieces: list[Piece], space: PoseSpace, length: int, device: torch.device):
+        pieces = [piece for piece in pieces if len(piece) >= length]
+        self.length = length
+        self.audio = torch.from_numpy(np.concatenate([dataset.audio(piece) for piece in pieces])).to(device)
+        self.pose = torch.from_numpy(np.concatenate([space.encode(piece.landmarks) for piece in pieces])).to(device)
+        starts = np.cumsum([0, *map(len, pieces)])[:-1]
+        #: First frames from which a whole window fits into its piece.
+        self.random_starts = torch.cat(
+            [torch.arange(s, s + len(p) - length + 1) for s, p in zip(starts, pieces, strict=True)]
+        )
+        self.tiled_starts = torch.cat(
+            [torch.arange(s, s + len(p) - length + 1, length) for s, p in zip(starts, pieces, strict=True)]
+        )
+
+    def cut(self, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Windows that begin at `starts` (B,): audio (B, T, F) and pose (B, T, D)."""
+        rows = (starts[:, None] + torch.arange(self.length)).to(self.audio.device)
+        return self.audio[rows], self.pose[rows]
+
+    def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.cut(self.random_starts[torch.randint(len(self.random_starts), (count,), generator=rng)])
+
+
+def window_length(dataset: Dataset, vae: Vae) -> int:
+    """Frames in a window: `vae.window`, or less where the pieces are shorter; a multiple of `vae.chunk`.
+
+    Raises UserError where not even one chunk fits into every split.
+    """
+    longest = {s: max((len(p) for p in dataset.split(s)), default=0) for s in ("train", "val")}  # type: ignore[arg-type]
+    length = min(vae.window, *longest.values()) // vae.chunk * vae.chunk
+    if length == 0:
+        raise UserError(
+            f"{dataset.path}: the longest pieces are {longest} frames; vae.chunk ({vae.chunk}) must fit into both. "
+            "Give more or longer clips, or change data.split or data.val"
+        )
+    return length
+
+
+def train_vae(
+    dataset: Dataset, vae: Vae, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
+) -> History:
+    """Train `vae.model` on the training part, stop early on the validation part.
+
+    Writes out/best.pt and out/last.pt (weights, config, pose space, normalisation). Interrupted, it goes on after the
+    last finished epoch and ends with the same weights. Returns the losses by epoch.
+    """
+    device = pick_device()
+    crash = CrashState(crash_dir, "train_vae", vae.model_dump(), file_digest(dataset.path), device.type)
+    train_pieces = dataset.split("train")
+    kind = "picture" if vae.model == "lstm" else "body"
+    space = PoseSpace.fit(kind, [piece.landmarks for piece in train_pieces], dataset.width, dataset.height)
+    length = window_length(dataset, vae)
+    train = Windows(dataset, train_pieces, space, length, device)
+    val = Windows(dataset, dataset.split("val"), space, length, device)
+
+    config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim)
+    torch.manual_seed(vae.seed)
+    model = build_vae(config).to(device)
+    optimiser = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=vae.lr)
+    loss = _loss(vae, space, device)
+
+    content: dict[str, Any] = {
+        "config": config_to_dict(config), "window": length, "fps": dataset.fps, "n_mfcc": dataset.n_mfcc,
+        "pose_space": space.to_dict(), "audio_mean": dataset.audio_mean.tolist(),
+        "audio_std": dataset.audio_std.tolist(), "params": vae.model_dump(),
+    }  # fmt: skip
+    history: History = []
+    best, best_epoch = float("inf"), 0
+    if state := crash.load():
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
+
+    bar = progress(range(len(history) + 1, vae.epochs + 1), f"train_vae ({device.type})", vae.epochs, len(history))
+    for epoch in bar:
+        if epoch - best_epoch > vae.patience:
+            break
+        warmup = min(1.0, epoch / vae.kl_warmup) if vae.kl_warmup else 1.0
+        rng = generator(vae.seed, epoch)
+        losses = _train_epoch(model, optimiser, loss, train, vae, warmup, rng)
+        losses |= _validate(model, loss, val)
+        check_finite(losses, epoch, out / "best.pt")
+        history.append({"epoch": epoch, **losses})
+        if losses["val_total"] < best:
+            best, best_epoch = losses["val_total"], epoch
+            save_checkpoint(out / "best.pt", content | {"epoch": epoch, "state": model.state_dict()})
+        save_checkpoint(out / "last.pt", content | {"epoch": epoch, "state": model.state_dict()})
+        crash.save(
+            {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history, "best": best,
+             "best_epoch": best_epoch}
+        )  # fmt: skip
+        show(bar, losses, "train_total", "val_total", "train_kl")
+        on_epoch(Epoch(epoch, losses, lambda: _samples(model, val, space, vae)))
+    crash.clear()
+    return history
+
+
+def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | MotionLoss:
+    if vae.model == "lstm":
+        return SeedVaeLoss(vae.kl_weight)
+    mean, std = (torch.tensor(values, dtype=torch.float32, device=device) for values in (space.mean, space.std))
+    return MotionLoss(
+        mean, std, vae.kl_weight, vae.free_bits, vae.velocity_weight, vae.acceleration_weight, vae.bone_weight
+    )
+
+
+def _train_epoch(
+    model: Any, optimiser: torch.optim.Optimizer, loss: Any, windows: Windows, vae: Vae, warmup: float,
+    rng: torch.Generator,
+) -> dict[str, float]:  # fmt: skip
+    model.train()
+    means = Means()
+    for _ in range(vae.steps_per_epoch):
+        audio, pose = windows.random(vae.batch_size, rng)
+        noise = torch.randn(model.noise_shape(len(audio), windows.length), generator=rng).to(audio.device)
+        decoded, mean, log_var = model(audio, pose, noise)
+        scalars = loss(decoded, pose, mean, log_var, warmup)
+        optimiser.zero_grad(set_to_none=True)
+        scalars["total"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        means.add(scalars)
+    return means.result("train_")
+
+
+@torch.no_grad()
+def _validate(model: Any, loss: Any, windows: Windows) -> dict[str, float]:
+    """Losses of the decoded posterior mean over windows side by side, with the KL at full weight."""
+    model.eval()
+    audio, pose = windows.cut(windows.tiled_starts)
+    return {f"val_{name}": float(value) for name, value in loss(*_forward(model, audio, pose), 1.0).items()}
+
+
+def _forward(model: Any, audio: torch.Tensor, pose: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    decoded, mean, log_var = model(audio, pose)
+    return decoded, pose, mean, log_var
+
+
+@torch.no_grad()
+def _samples(model: Any, windows: Windows, space: PoseSpace, vae: Vae) -> dict[str, np.ndarray]:
+    """One held-out window, always the same: real, reconstructed and freely danced, each (T, 33, 2)."""
+    model.eval()
+    audio, pose = windows.cut(windows.tiled_starts[:1])
+    noise = torch.randn(model.noise_shape(1, windows.length), generator=generator(vae.seed)).to(audio.device)
+    dances = {"real": pose, "reconstructed": model(audio, pose)[0], "danced": model.generate(audio, noise, 1.0)}
+    return {name: space.decode(vectors[0].cpu().numpy()) for name, vectors in dances.items()}

@@ -1,0 +1,38 @@
+"""dataset.h5 -> the VAE that turns sound into poses."""
+
+from pathlib import Path
+
+from dancing import figures
+from dancing.errors import exit_on_user_error
+from dancing.hdf5 import open_dataset
+from dancing.inference import Dancer, SongToPoses
+from dancing.params import load_params
+from dancing.tracking import cache_dir, stage_run, tensor_signature
+from dancing.training.common import Epoch
+from dancing.training.vae import train_vae
+
+OUT, CURVES, PLOT = Path("models/vae"), Path("metrics/curves/vae.csv"), Path("plots/train_vae/curves.png")
+
+
+def main() -> None:
+    params = load_params()
+    with stage_run("train_vae", params) as run, open_dataset("data/dataset.h5") as dataset:
+
+        def on_epoch(epoch: Epoch) -> None:
+            run.metrics(epoch.losses, step=epoch.number)
+            if epoch.number % 10 == 1:  # drawing skeletons takes longer than an epoch
+                run.image(figures.dance_strip(epoch.samples(), 160, 90), "dances", epoch.number)
+
+        history = train_vae(dataset, params.vae, OUT, cache_dir() / "resume", on_epoch)
+        figures.save_table(CURVES, history)
+        figures.save_figure(PLOT, figures.curves(history, f"train_vae: {params.vae.model}"))
+        run.headline({"vae_val_loss": min(row["val_total"] for row in history)})
+        run.artifact(PLOT)
+        run.artifact(OUT / "best.pt", "checkpoints")
+        features = len(dataset.audio_mean)
+        signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
+        run.model(SongToPoses(Dancer.load(OUT / "best.pt")), "song_to_poses", signature)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,102 @@
+"""Tiny data made on the spot. Nothing here imports librosa, MediaPipe or DVC: the training tests run without them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
+from dancing.params import Params, parse_params
+from dancing.skeleton import LANDMARKS
+
+ROOT = Path(__file__).resolve().parents[1]
+#: A person who stands: x, y as fractions of a square picture, for each landmark.
+STANDING = {
+    "nose": (0.50, 0.16), "eye": (0.51, 0.15), "ear": (0.53, 0.16), "mouth": (0.51, 0.18), "shoulder": (0.57, 0.27),
+    "elbow": (0.60, 0.40), "wrist": (0.61, 0.52), "pinky": (0.61, 0.56), "index": (0.61, 0.56), "thumb": (0.60, 0.55),
+    "hip": (0.54, 0.52), "knee": (0.54, 0.71), "ankle": (0.54, 0.90), "heel": (0.54, 0.92), "foot": (0.56, 0.94),
+}  # fmt: skip
+
+
+def standing() -> np.ndarray:
+    """(33, 2): the person above, right side mirrored from the left."""
+    pose = np.zeros((33, 2), dtype=np.float32)
+    for i, name in enumerate(LANDMARKS):
+        part = next(part for part in STANDING if part in name)
+        x, y = STANDING[part]
+        pose[i] = (1 - x if "right" in name else x), y
+    return pose
+
+
+def dance(frames: int, fps: int = 30, bpm: float = 120, phase: float = 0.0) -> np.ndarray:
+    """(T, 33, 2): arms and hips that swing twice a second at 120 BPM, slowest on the beat."""
+    swing = np.cos(np.pi * (np.arange(frames) / fps * bpm / 60 + phase))[:, None]
+    poses = np.repeat(standing()[None], frames, axis=0)
+    arms = [i for i, name in enumerate(LANDMARKS) if any(part in name for part in ("wrist", "pinky", "index", "thumb"))]
+    arms = [i for i in arms if "foot" not in LANDMARKS[i]]
+    poses[:, arms, 0] += 0.08 * swing
+    poses[:, arms, 1] -= 0.10 * swing**2
+    poses[..., 0] += 0.03 * np.roll(swing, fps // 4, axis=0)
+    return poses.astype(np.float32)
+
+
+def make_piece(name: str, split: str, frames: int, seed: int, n_mfcc: int = 4) -> Piece:
+    rng = np.random.default_rng(seed)
+    phase = 2 * np.pi * np.arange(frames) / 15
+    return Piece(
+        name=name,
+        split=split,  # type: ignore[arg-type]
+        clip=f"{name}.mp4",
+        start=0.0,
+        tempo=120.0,
+        beats=np.arange(0, frames / 30, 0.5),
+        sequences={
+            "audio_mfcc_sequences": rng.normal(size=(frames, n_mfcc)).astype(np.float32),
+            "onset_strength": rng.random(frames, dtype=np.float32),
+            "chroma": rng.random((frames, 12), dtype=np.float32),
+            "beat_phase": np.stack([np.sin(phase), np.cos(phase)], axis=1).astype(np.float32),
+            "beat_nearness": rng.random(frames, dtype=np.float32),
+        },
+        landmarks=dance(frames, phase=seed / 3),
+        visibility=np.ones((frames, 33), dtype=np.float32),
+    )
+
+
+def make_pictures(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(T, H, W, 3) uint8: a grey room, and a bright blob at each landmark."""
+    y, x = np.mgrid[:height, :width]
+    points = landmarks * [width, height]
+    near = np.min(np.hypot(x[None, None] - points[..., :1, None], y[None, None] - points[..., 1:, None]), axis=1)
+    light = np.exp(-((near / 2) ** 2))[..., None]
+    room = np.stack([x * 100 / width, y * 100 / height, np.full_like(x, 60, dtype=float)], axis=-1)
+    return (room * (1 - light) + np.array([250, 200, 90]) * light).astype(np.uint8)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
+    """A dataset.h5 with a training, a validation and a test piece, opened."""
+
+    def make(frames: int = 64, height: int = 32, width: int = 32) -> Dataset:
+        attributes = {"fps": 30, "width": width, "height": height, "fit": "letterbox", "n_mfcc": 4}
+        pieces = [make_piece(split, split, frames, seed) for seed, split in enumerate(("train", "val", "test"))]
+        path = tmp_path / "dataset.h5"
+        write_dataset(path, attributes, ((p, make_pictures(p.landmarks, height, width)) for p in pieces))
+        return open_dataset(path)
+
+    return make
+
+
+@pytest.fixture
+def make_params() -> Callable[..., Params]:
+    """The smoke preset with changes: make_params({"vae.model": "lstm"})."""
+
+    def make(changes: dict[str, object] | None = None) -> Params:
+        values = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"))
+        for key, value in (changes or {}).items():
+            section, _, name = key.partition(".")
+            values[section][name] = value
+        return parse_params(values)
+
+    return make

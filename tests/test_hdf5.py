@@ -1,0 +1,95 @@
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import make_pictures, make_piece
+
+from dancing.hdf5 import AUDIO_SEQUENCES, DatasetError, open_dataset, write_dataset
+
+ATTRIBUTES = {"fps": 30, "width": 24, "height": 32, "fit": "letterbox", "n_mfcc": 4}
+
+
+def write(path: Path, pieces) -> None:
+    write_dataset(path, ATTRIBUTES, ((piece, make_pictures(piece.landmarks, 32, 24)) for piece in pieces))
+
+
+def test_round_trip_names_and_shapes(tmp_path: Path):
+    pieces = [make_piece("a", "train", 20, 1), make_piece("b", "test", 13, 2)]
+    write(tmp_path / "d.h5", pieces)
+    with h5py.File(tmp_path / "d.h5") as file:
+        assert file["a/audio_mfcc_sequences"].shape == (20, 4)
+        assert file["a/pose_landmark_sequences"].shape == (20, 33, 2)
+        assert file["a/frames"].shape == (20, 32, 24, 3)
+        assert file["a/frames"].dtype == np.uint8
+        assert file["a/frames"].chunks == (1, 32, 24, 3)
+        assert all(file["a"][name].attrs["description"] for name in file["a"])
+    with open_dataset(tmp_path / "d.h5") as dataset:
+        assert [(p.name, p.split, len(p)) for p in dataset.pieces] == [("a", "train", 20), ("b", "test", 13)]
+        read = dataset.pieces[1]
+        np.testing.assert_array_equal(read.landmarks, pieces[1].landmarks)
+        np.testing.assert_array_equal(read.beats, pieces[1].beats)
+        np.testing.assert_array_equal(read.audio, pieces[1].audio)
+        np.testing.assert_array_equal(dataset.frames(read), make_pictures(read.landmarks, 32, 24))
+        np.testing.assert_array_equal(dataset.frame(read, 5), dataset.frames(read, 5, 6)[0])
+
+
+def test_normalisation_is_of_the_training_part_only(tmp_path: Path):
+    pieces = [make_piece("a", "train", 20, 1), make_piece("b", "test", 13, 2)]
+    write(tmp_path / "d.h5", pieces)
+    with open_dataset(tmp_path / "d.h5") as dataset:
+        np.testing.assert_allclose(dataset.audio_mean, pieces[0].audio.mean(axis=0), rtol=1e-5)
+        standard = dataset.audio(dataset.pieces[0])
+        np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-5)
+        assert abs(dataset.audio(dataset.pieces[1]).mean(axis=0)).max() > 0.01
+
+
+def test_same_input_same_bytes(tmp_path: Path):
+    for name in ("one.h5", "two.h5"):
+        write(tmp_path / name, [make_piece("a", "train", 20, 1), make_piece("b", "val", 9, 2)])
+    first, second = (hashlib.sha256((tmp_path / n).read_bytes()).digest() for n in ("one.h5", "two.h5"))
+    assert first == second
+
+
+@pytest.mark.parametrize("short", ["visibility", *AUDIO_SEQUENCES])
+def test_one_clock_is_enforced_and_a_failed_write_leaves_the_old_file(tmp_path: Path, short: str):
+    path = tmp_path / "d.h5"
+    good = make_piece("a", "train", 20, 1)
+    write(path, [good])
+    before = path.read_bytes()
+    if short == "visibility":
+        bad = dataclasses.replace(good, visibility=good.visibility[:-1])
+    else:
+        bad = dataclasses.replace(good, sequences={**good.sequences, short: good.sequences[short][:-1]})
+    with pytest.raises(DatasetError, match="one clock"):
+        write(path, [bad])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("frames", [19, 21])
+def test_pictures_must_match_poses(tmp_path: Path, frames: int):
+    piece = make_piece("a", "train", 20, 1)
+    with pytest.raises(DatasetError, match="a/frames"):
+        write_dataset(tmp_path / "d.h5", ATTRIBUTES, [(piece, np.zeros((frames, 32, 24, 3), np.uint8))])
+
+
+def test_files_that_are_not_ours(tmp_path: Path):
+    with pytest.raises(DatasetError, match="build_hdf5 makes it"):
+        open_dataset(tmp_path / "none.h5")
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(DatasetError, match="not readable as HDF5"):
+        open_dataset(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(DatasetError, match="not a dancing-dataset"):
+        open_dataset(tmp_path / "other.h5")
+    write(tmp_path / "d.h5", [make_piece("a", "train", 20, 1)])
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        del file["a/chroma"]
+    with pytest.raises(DatasetError, match=r"incomplete.*chroma"):
+        open_dataset(tmp_path / "d.h5")
+    with pytest.raises(DatasetError, match="no piece is left to train on"):
+        write(tmp_path / "e.h5", [make_piece("a", "test", 20, 1)])

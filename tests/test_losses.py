@@ -1,0 +1,78 @@
+import math
+
+import pytest
+import torch
+
+from dancing.losses import GanLoss, MotionLoss, SeedVaeLoss, feature_matching, kl_to_normal
+
+
+def motion_loss(**weights: float) -> MotionLoss:
+    zero = {"kl_weight": 0, "free_bits": 0, "velocity_weight": 0, "acceleration_weight": 0, "bone_weight": 0}
+    return MotionLoss(torch.zeros(68), torch.ones(68), **{**zero, **weights})
+
+
+def test_kl_of_known_normals():
+    kl = kl_to_normal(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 0.0, math.log(4.0)]))
+    torch.testing.assert_close(kl, torch.tensor([0.0, 0.5, 0.5 * (4 - 1 - math.log(4))]))
+
+
+def test_seed_loss_is_mse_plus_kl_summed_over_the_latent():
+    pose, target = torch.full((2, 3, 66), 2.0), torch.zeros(2, 3, 66)
+    parts = SeedVaeLoss(kl_weight=0.1)(pose, target, torch.ones(2, 8), torch.zeros(2, 8), warmup=0.5)
+    assert float(parts["reconstruction"]) == 4.0
+    assert float(parts["kl"]) == 4.0  # 8 dimensions of 0.5 nats
+    assert float(parts["total"]) == pytest.approx(4.0 + 0.5 * 0.1 * 4.0)
+
+
+def test_motion_loss_by_hand():
+    # x = t against x = 2t: velocity 1 against 2, relative error (1 - 2)^2 / 2^2; acceleration nil in both.
+    t = torch.arange(6.0)[None, :, None].expand(1, 6, 68)
+    still = torch.zeros(1, 1, 4), torch.zeros(1, 1, 4)
+    parts = motion_loss(velocity_weight=3.0)(t, 2 * t, *still, warmup=1.0)
+    assert float(parts["reconstruction"]) == pytest.approx(55 / 6)
+    assert float(parts["velocity"]) == pytest.approx(0.25)
+    assert float(parts["acceleration"]) == 0.0
+    assert float(parts["total"]) == pytest.approx(55 / 6 + 0.75)
+
+
+def test_acceleration_against_a_parabola():
+    t = torch.arange(8.0)[None, :, None].expand(1, 8, 68)
+    still = torch.zeros(1, 1, 4), torch.zeros(1, 1, 4)
+    parts = motion_loss()(t, t.square(), *still, warmup=1.0)  # 0 against 2, relative error 1
+    assert float(parts["acceleration"]) == pytest.approx(1.0)
+
+
+def test_free_bits_leave_small_kl_alone():
+    mean = torch.tensor([1.0, 0.1]).expand(3, 5, 2)  # 0.5 and 0.005 nats
+    pose = torch.zeros(3, 5, 68)
+    parts = motion_loss(kl_weight=1.0, free_bits=0.2)(pose, pose, mean, torch.zeros(3, 5, 2), warmup=1.0)
+    assert float(parts["total"]) == pytest.approx(0.5 + 0.2)
+    assert float(parts["kl"]) == pytest.approx(0.505)
+
+
+def test_bones_in_torso_lengths():
+    loss, body = motion_loss(), torch.zeros(1, 1, 68)
+    body[..., 22:26] = torch.tensor([0.0, 0.0, 3.0, 4.0])  # shoulders (landmarks 11 and 12), 5 apart
+    assert float(loss.bones(body)[0, 0, 0]) == pytest.approx(5.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "discriminator", "generator"),
+    [
+        ("hinge", 0.5 + 1.5, -0.5),
+        ("bce", math.log1p(math.exp(-0.5)) + math.log1p(math.exp(0.5)), math.log1p(math.exp(-0.5))),
+    ],
+)
+def test_gan_losses_by_hand(kind, discriminator, generator):
+    loss, half = GanLoss(kind), torch.full((2, 1), 0.5)
+    assert float(loss.discriminator(half, half)) == pytest.approx(discriminator)
+    assert float(loss.generator(half)) == pytest.approx(generator)
+
+
+def test_feature_matching_moves_the_generator_only():
+    real, fake = torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
+    loss = feature_matching([real], [fake])
+    loss.backward()
+    assert loss.item() == 1.0
+    assert real.grad is None
+    assert fake.grad is not None

@@ -1,0 +1,97 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancing.params import Params, ParamsError, load_params, parse_params
+
+VALUES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(**changes: object) -> dict:
+    values = copy.deepcopy(VALUES)
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        values[section][name] = value
+    return values
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted(ROOT.glob("presets/*.yaml"))], ids=lambda p: p.name)
+def test_every_params_file_fits_the_schema(path: Path):
+    assert load_params(path)
+
+
+def test_every_key_has_a_comment():
+    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+        assert not line.startswith("  ") or "# " in line, f"no comment: {line}"
+
+
+def test_what_pyyaml_reads_as_text_is_a_number_here():
+    params = parse_params(changed(vae__lr="1e-4", gan__lr="2.5E-3"))
+    assert (params.vae.lr, params.gan.lr) == (1e-4, 2.5e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"vae__latent_dim": 0}, "vae.latent_dim: expected greater than or equal to 1, got 0"),
+        ({"vae__latent_dim": "16"}, "vae.latent_dim: expected integer, got '16'"),
+        ({"vae__latent_dims": 3}, "vae.latent_dims: unknown key; did you mean latent_dim?"),
+        ({"gan__model": "stylegan"}, "gan.model: expected 'skeleton' or 'dense', got 'stylegan'"),
+        ({"gan__betas": [0.5, 1.0]}, "gan.betas.1: expected less than 1, got 1.0"),
+        ({"gan__lr": float("nan")}, "gan.lr: expected"),
+        ({"data__val": True}, "data.val: expected number, got True"),
+        ({"data__height": 100}, "data.height: expected a multiple of 8, got 100"),
+        ({"render__seconds": "all"}, "render.seconds: expected number, got 'all'"),
+        ({"vae__window": 50}, "vae: window (50 frames) must be a multiple of chunk (16 frames)"),
+        ({"vae__kl_warmup": 61}, "vae: kl_warmup (61 epochs) is longer than the training"),
+        ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
+        ({"features__smooth_window": 0.05}, "features: smooth_window (0.05 s) is 1.5 frames at 30 frames/s"),
+    ],
+)
+def test_a_fault_is_told_by_key_with_what_was_expected(changes: dict, expected: str):
+    with pytest.raises(ParamsError) as error:
+        parse_params(changed(**changes))
+    assert expected in str(error.value)
+
+
+def test_all_faults_at_once():
+    values = changed(vae__latent_dim=0, gan__epochs=1.5)
+    del values["render"]["song"]
+    values["extra"] = {}
+    with pytest.raises(ParamsError) as error:
+        parse_params(values, "my.yaml")
+    message = str(error.value)
+    assert message.startswith("my.yaml has 4 faults:")
+    for key in ("vae.latent_dim", "gan.epochs", "render.song: missing", "extra: unknown key"):
+        assert key in message
+
+
+def test_files_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(ParamsError, match="no such file"):
+        load_params(tmp_path / "none.yaml")
+    for content, reason in (("a: [1", "not readable as YAML"), ("- 1", "expected sections"), ("", "expected sections")):
+        (tmp_path / "bad.yaml").write_text(content)
+        with pytest.raises(ParamsError, match=reason):
+            load_params(tmp_path / "bad.yaml")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(section=st.sampled_from(sorted(VALUES)), data=st.data())
+def test_wild_values_are_taken_or_refused_never_a_crash(section: str, data: st.DataObject):
+    values = copy.deepcopy(VALUES)
+    values[section][data.draw(st.sampled_from(sorted(VALUES[section])))] = data.draw(_JSON)
+    try:
+        assert isinstance(parse_params(values), Params)
+    except ParamsError as error:
+        assert section in str(error)

@@ -1,0 +1,174 @@
+"""The loops: they learn, go on where they were killed, stop early, keep what they should."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dancing.errors import UserError
+from dancing.inference import Dancer, Painter, SongToPoses
+from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint
+from dancing.training.gan import train_gan
+from dancing.training.vae import Windows, train_vae
+
+
+class KilledError(Exception):
+    pass
+
+
+def kill_at(epoch: int):
+    def on_epoch(done):
+        if done.number == epoch:
+            raise KilledError
+
+    return on_epoch
+
+
+def same(first: dict, second: dict) -> bool:
+    return all(torch.equal(first[key], second[key]) for key in first) and first.keys() == second.keys()
+
+
+def test_one_batch_is_learnt_by_heart(make_dataset, make_params, tmp_path: Path):
+    changes = {"vae.epochs": 8, "vae.steps_per_epoch": 40, "vae.hidden": 32, "vae.lr": 3e-3, "vae.kl_weight": 0.0}
+    vae = make_params(changes).vae
+    history = train_vae(make_dataset(frames=20), vae, tmp_path / "out", tmp_path / "crash")
+    assert history[-1]["train_reconstruction"] < 0.1 * history[0]["train_reconstruction"]
+
+
+def test_a_gan_learns_its_pictures(make_dataset, make_params, tmp_path: Path):
+    gan = make_params({"gan.epochs": 15}).gan
+    history = train_gan(make_dataset(frames=24), gan, tmp_path / "out", tmp_path / "crash")
+    assert history[-1]["train_l1"] < 0.6 * history[0]["train_l1"]
+
+
+@pytest.mark.parametrize("model", ["motion", "lstm"])
+def test_vae_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Path, model: str):
+    vae, dataset = make_params({"vae.model": model, "vae.epochs": 4}).vae, make_dataset()
+    whole = train_vae(dataset, vae, tmp_path / "whole", tmp_path / "a")
+    with pytest.raises(KilledError):
+        train_vae(dataset, vae, tmp_path / "parts", tmp_path / "b", kill_at(2))
+    parts = train_vae(dataset, vae, tmp_path / "parts", tmp_path / "b")
+    assert parts == whole
+    for name in ("best.pt", "last.pt"):
+        assert same(*(load_checkpoint(tmp_path / d / name, "")["state"] for d in ("whole", "parts")))
+    assert not list((tmp_path / "b").iterdir())  # a finished training leaves no crash state
+
+
+@pytest.mark.parametrize("model", ["skeleton", "dense"])
+def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Path, model: str):
+    gan, dataset = make_params({"gan.model": model, "gan.epochs": 3}).gan, make_dataset(frames=16)
+    whole = train_gan(dataset, gan, tmp_path / "whole", tmp_path / "a")
+    with pytest.raises(KilledError):
+        train_gan(dataset, gan, tmp_path / "parts", tmp_path / "b", kill_at(1))
+    assert train_gan(dataset, gan, tmp_path / "parts", tmp_path / "b") == whole
+    for part in ("generator", "discriminator"):
+        assert same(*(load_checkpoint(tmp_path / d / "last.pt", "")[part] for d in ("whole", "parts")))
+
+
+def test_other_params_do_not_take_over_a_crash_state(tmp_path: Path):
+    CrashState(tmp_path, "train_vae", {"lr": 1}).save({"epoch": 3})
+    assert CrashState(tmp_path, "train_vae", {"lr": 1}).load() == {"epoch": 3}
+    assert CrashState(tmp_path, "train_vae", {"lr": 2}).load() is None
+
+
+def test_a_broken_crash_state_means_a_fresh_start(tmp_path: Path, capsys):
+    crash = CrashState(tmp_path, "x")
+    crash.path.write_bytes(b"half a file")
+    assert crash.load() is None
+    assert "unreadable" in capsys.readouterr().err
+
+
+def test_early_stopping_keeps_the_best(make_dataset, make_params, tmp_path: Path):
+    vae = make_params({"vae.epochs": 60, "vae.patience": 2, "vae.lr": 0.05}).vae
+    history = train_vae(make_dataset(), vae, tmp_path / "out", tmp_path / "crash")
+    losses = [row["val_total"] for row in history]
+    best = int(np.argmin(losses)) + 1
+    assert len(history) == best + 2 < 60
+    assert load_checkpoint(tmp_path / "out/best.pt", "")["epoch"] == best
+    assert load_checkpoint(tmp_path / "out/last.pt", "")["epoch"] == len(history)
+
+
+def test_windows_never_cross_pieces(make_dataset):
+    from dancing.skeleton import PoseSpace
+
+    dataset = make_dataset(frames=20)
+    space = PoseSpace.fit("picture", [dataset.pieces[0].landmarks], 32, 32)
+    windows = Windows(dataset, dataset.pieces, space, 16, torch.device("cpu"))
+    assert windows.random_starts.tolist() == [*range(0, 5), *range(20, 25), *range(40, 45)]
+    assert windows.tiled_starts.tolist() == [0, 20, 40]
+    audio, pose = windows.cut(torch.tensor([21]))
+    np.testing.assert_array_equal(audio[0], dataset.audio(dataset.pieces[1])[1:17])
+    assert pose.shape == (1, 16, 66)
+
+
+def test_too_short_clips_are_told(make_dataset, make_params, tmp_path: Path):
+    vae = make_params({"vae.chunk": 16}).vae
+    with pytest.raises(UserError, match=r"vae.chunk \(16\) must fit"):
+        train_vae(make_dataset(frames=10), vae, tmp_path, tmp_path)
+
+
+def test_the_average_follows_and_copies_buffers():
+    model = torch.nn.BatchNorm1d(2)
+    ema = Ema(model, decay=0.5)
+    model.weight.data += 1.0
+    model.running_mean += 3.0
+    ema.update(model, step=100)
+    torch.testing.assert_close(ema.model.weight.data, torch.full((2,), 1.5))
+    torch.testing.assert_close(ema.model.running_mean, torch.full((2,), 3.0))
+
+
+def test_divergence_is_told_with_the_last_good_checkpoint(tmp_path: Path):
+    (tmp_path / "best.pt").touch()
+    with pytest.raises(UserError, match=r"epoch 7: train_total is not finite.*best\.pt"):
+        check_finite({"train_total": float("nan"), "val_total": 1.0}, 7, tmp_path / "best.pt")
+
+
+def test_seeds_name_their_purpose():
+    numbers = [torch.rand(3, generator=generator(*path)) for path in ((1,), (1, 2), (2, 1), (1,))]
+    assert torch.equal(numbers[0], numbers[3])
+    assert not torch.equal(numbers[1], numbers[2])
+
+
+@pytest.mark.parametrize("model", ["motion", "lstm"])
+def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path: Path, model: str):
+    dataset = make_dataset()
+    train_vae(dataset, make_params({"vae.model": model}).vae, tmp_path / "out", tmp_path / "crash")
+    dancer = Dancer.load(tmp_path / "out/best.pt")
+    song = dataset.pieces[0].audio
+    for frames in (1, 17, 64):
+        assert dancer.dance(song[:frames], 1, 1.0).shape == (frames, 33, 2)
+    assert np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 1, 1.0))
+    assert not np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 2, 1.0))
+    assert SongToPoses(dancer)(torch.from_numpy(song)[None]).shape == (1, 64, 33, 2)
+
+
+def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
+    dataset = make_dataset(frames=16)
+    train_gan(dataset, make_params().gan, tmp_path / "out", tmp_path / "crash")
+    pictures = list(Painter.load(tmp_path / "out/best.pt").paint(dataset.pieces[0].landmarks, batch_size=5))
+    assert len(pictures) == 16
+    assert pictures[0].shape == (32, 32, 3)
+    assert pictures[0].dtype == np.uint8
+
+
+def test_checkpoints_that_are_missing_or_broken_are_told(tmp_path: Path):
+    with pytest.raises(UserError, match="the stage train_vae makes it"):
+        Dancer.load(tmp_path / "none.pt")
+    (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="run the stage train_gan again"):
+        Painter.load(tmp_path / "bad.pt")
+
+
+def test_training_needs_neither_librosa_nor_mediapipe_nor_dvc():
+    import subprocess
+
+    code = (
+        "import sys\n"
+        "for name in ('librosa', 'mediapipe', 'dvc', 'cv2', 'av', 'joblib', 'tqdm'): sys.modules[name] = None\n"
+        "import stages.train_vae, stages.train_gan"
+    )
+    root = Path(__file__).resolve().parents[1]
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
