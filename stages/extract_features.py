@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from dancing import build
 from dancing.errors import exit_on_user_error
 from dancing.extraction import ExtractionSettings, extract_folder
 from dancing.params import load_params
@@ -12,10 +13,26 @@ OUT = Path("data/features")
 
 def main() -> None:
     params = load_params()
+    features = params.features
+    settings = ExtractionSettings(
+        fps=features.fps,
+        n_mfcc=features.n_mfcc,
+        smooth_window_s=features.smooth_window,
+        smooth_order=features.smooth_order,
+        max_gap_s=features.max_gap,
+        min_length_s=features.min_length,
+        min_detected=features.min_detected,
+    )
     with stage_run("extract_features", params) as run:
-        settings = ExtractionSettings(**params.features.model_dump())
-        extract_folder(Path(params.data.clips), OUT, settings, cache_dir() / "features")
+        reports = extract_folder(params.data.clips, OUT, settings, cache_dir() / "features")
+        build.write_report(OUT, reports)
         run.artifact(OUT / "report.json")
+        run.metrics(
+            {"clips_used": sum(r["used"] for r in reports), "clips_skipped": sum(not r["used"] for r in reports)}
+        )
+        for report in reports:
+            if not report["used"]:
+                print(f"skipped {report['file']}: {report['reason']}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """From feature files and clips to the pieces of dataset.h5: what is held out, which pictures belong to which rows."""
 
+import json
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dancing.errors import UserError
 from dancing.extraction import ClipFeatures
 from dancing.framing import Framing
 from dancing.hdf5 import Piece, Split
@@ -27,8 +30,7 @@ def split_clips(names: Sequence[str], data: Data) -> dict[str, Split] | None:
     random.Random(data.seed).shuffle(order)
     test = max(1, round(data.test * len(order)))
     val = max(1, round(data.val * len(order)))
-    parts: list[Split] = ["test"] * test + ["val"] * val + ["train"] * (len(order) - test - val)
-    return dict(zip(order, parts, strict=True))
+    return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(order)}
 
 
 def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split, int, int]]:
@@ -43,42 +45,59 @@ def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split,
     return [(split, first, last) for split, first, last in parts if last - first > 1]
 
 
-def pieces(clips: Sequence[ClipFeatures], data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray]]]:
-    """Every piece with its pictures, brought to data.width x data.height. Each clip is decoded once."""
-    whole = split_clips([clip.name for clip in clips], data)
-    for clip in clips:
+def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray]]]:
+    """Every piece with its pictures, brought to data.width x data.height. Each clip is decoded once.
+
+    `features` is the folder that extract_features wrote.
+    """
+    sources = {entry["clip"]: entry["file"] for entry in read_report(features) if entry["used"]}
+    whole = split_clips(list(sources), data)
+    for name, source in sources.items():
+        clip = ClipFeatures.load(features / f"{name}.npz")
         framing = Framing(clip.width, clip.height, data.width, data.height, data.fit)
         cuts: list[tuple[Split, int, int]] = []
-        for start, stop in clip.segments:
-            cuts += [(whole[clip.name], start, stop)] if whole else split_time(start, stop, data, fps)
-        pictures, position = read_frames(Path(data.clips) / clip.source, fps), 0
+        for start, stop in clip.pose.segments:
+            cuts += [(whole[name], start, stop)] if whole else split_time(start, stop, data, fps)
+        pictures, position = read_frames(Path(data.clips) / source, fps), 0
         for number, (split, start, stop) in enumerate(cuts):
-            name = clip.name if len(cuts) == 1 else f"{clip.name}.{number}"
-            skipped = islice(pictures, start - position, None)
+            piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", source, split, start, stop, framing)
+            rest = islice(pictures, start - position, None)
             position = stop
-            yield (
-                _piece(clip, name, split, start, stop, framing, fps),
-                map(framing.picture, islice(skipped, stop - start)),
-            )
+            yield piece, map(framing.picture, islice(rest, stop - start))
 
 
-def _piece(clip: ClipFeatures, name: str, split: Split, start: int, stop: int, framing: Framing, fps: int) -> Piece:
-    rows = slice(start, stop)
-    beats = clip.beats - start / fps
+def write_report(features: Path, reports: list[dict[str, Any]]) -> None:
+    """Keep what extract_features says of every clip beside the feature files."""
+    (features / "report.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+
+
+def read_report(features: Path) -> list[dict[str, Any]]:
+    """What `write_report` kept. Raises UserError where it is missing."""
+    try:
+        return json.loads((features / "report.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{features}/report.json: no such file; the stage extract_features makes it") from None
+
+
+def _piece(
+    clip: ClipFeatures, name: str, source: str, split: Split, start: int, stop: int, framing: Framing
+) -> Piece:  # fmt: skip
+    rows, sound = slice(start, stop), clip.audio
+    beats = sound.beats - start / clip.fps
     return Piece(
         name=name,
         split=split,
-        clip=clip.source,
-        start=start / fps,
-        tempo=clip.tempo,
-        beats=beats[(beats >= 0) & (beats < (stop - start) / fps)],
+        clip=source,
+        start=start / clip.fps,
+        tempo=sound.tempo,
+        beats=beats[(beats >= 0) & (beats < (stop - start) / clip.fps)],
         sequences={
-            "audio_mfcc_sequences": clip.mfcc[rows],
-            "onset_strength": clip.onset_strength[rows],
-            "chroma": clip.chroma[rows],
-            "beat_phase": clip.beat_phase[rows],
-            "beat_nearness": clip.beat_nearness[rows],
+            "audio_mfcc_sequences": sound.mfcc[rows],
+            "onset_strength": sound.onset_strength[rows],
+            "chroma": sound.chroma[rows],
+            "beat_phase": sound.beat_phase[rows],
+            "beat_nearness": sound.beat_nearness[rows],
         },
-        landmarks=framing.landmarks(clip.landmarks[rows]),
-        visibility=clip.visibility[rows],
+        landmarks=framing.landmarks(clip.pose.landmarks[rows]),
+        visibility=clip.pose.visibility[rows],
     )

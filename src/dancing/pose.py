@@ -7,7 +7,9 @@ fractions of the picture: x grows to the right, y downwards; a limb may reach a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # before the import: MediaPipe's C++ side reports every start otherwise
@@ -15,9 +17,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import mediapipe as mp
 import numpy as np
+from scipy.signal import savgol_filter
 
 N_LANDMARKS = 33
+_NOBODY = [(np.nan, np.nan, 0.0)] * N_LANDMARKS
 Segment = tuple[int, int]  # first frame and the one after the last
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """How well a clip shows its dancer; plain values, ready for JSON."""
+
+    fps: float
+    duration: float  # seconds
+    has_sound: bool
+    detected: float  # share of the frames in which somebody is seen
+    gaps: int  # stretches in which nobody is
+    longest_gap: float  # seconds
+    visibility: float  # mean over the landmarks of the frames with a pose
+    segments: list[list[int]]  # first frame and the one after the last
 
 
 @dataclass(frozen=True)
@@ -53,12 +71,137 @@ def _detect(frames: Iterable[np.ndarray], static_image_mode: bool) -> tuple[np.n
         detector = mp.solutions.pose.Pose(
             static_image_mode=static_image_mode, model_complexity=1, smooth_landmarks=False
         )
+        detector.process(np.zeros((64, 64, 3), np.uint8))  # waits for its threads, which have more to say
     with detector:
         for frame in frames:
-            found = detector.process(np.ascontiguousarray(frame)).pose_landmarks
-            points = [(p.x, p.y, p.visibility) for p in found.landmark] if found else [(np.nan, np.nan, 0.0)] * 33
+            with _silent_stderr():
+                found = detector.process(np.ascontiguousarray(frame)).pose_landmarks
+            points = [(p.x, p.y, p.visibility) for p in found.landmark] if found else _NOBODY
             pose = np.array(points, np.float32)  # (33, 3)
             landmarks.append(pose[:, :2])
             visibility.append(pose[:, 2])
     shape = (len(landmarks), N_LANDMARKS)
     return np.array(landmarks, np.float32).reshape(*shape, 2), np.array(visibility, np.float32).reshape(shape)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep MediaPipe's C++ side from writing to the terminal: it heeds no log level and knows no `sys.stderr`."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def track(
+    frames: Iterable[np.ndarray],
+    fps: float,
+    smooth_window_s: float,
+    smooth_order: int,
+    max_gap_s: float,
+    min_length_s: float,
+) -> PoseTrack:
+    """Detect, cut into segments, bridge the short gaps in them, reject glitches and smooth.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB each, consecutive.
+        fps: frames a second.
+        smooth_window_s, smooth_order: see `smooth`.
+        max_gap_s, min_length_s: see `segments`.
+    """
+    raw, visibility = detect(frames)
+    detected = np.isfinite(raw).all(axis=(1, 2))
+    landmarks = np.full_like(raw, np.nan)
+    found = segments(detected, fps, max_gap_s, min_length_s)
+    for start, stop in found:
+        whole = reject_glitches(bridge(raw[start:stop]))
+        landmarks[start:stop] = smooth(whole, fps, smooth_window_s, smooth_order)
+    return PoseTrack(landmarks, visibility, detected, found)
+
+
+def segments(detected: np.ndarray, fps: float, max_gap_s: float, min_length_s: float) -> list[Segment]:
+    """Stretches (start, stop) of frames in which the dancer is seen, but for short gaps.
+
+    A segment begins and ends with a detected frame.
+
+    Args:
+        detected: (T,) bool.
+        fps: frames a second.
+        max_gap_s: a longer gap, in seconds, parts two segments.
+        min_length_s: a shorter segment, in seconds, is dropped.
+    """
+    seen = np.flatnonzero(detected)
+    if len(seen) == 0:
+        return []
+    missing = np.diff(seen) - 1  # undetected frames between one detection and the next
+    parted = np.flatnonzero(missing > max_gap_s * fps + 1e-6)
+    starts = seen[np.concatenate([[0], parted + 1])]
+    stops = seen[np.concatenate([parted, [len(seen) - 1]])] + 1
+    shortest = min_length_s * fps - 1e-6
+    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if b - a >= shortest]
+
+
+def bridge(landmarks: np.ndarray) -> np.ndarray:
+    """Straight lines over the frames with NaN; before the first and after the last pose, that pose.
+
+    Args:
+        landmarks: (T, 33, 2), at least one frame without NaN.
+    """
+    flat = landmarks.reshape(len(landmarks), -1)  # (T, 66)
+    known = np.isfinite(flat).all(axis=1)
+    frames = np.arange(len(flat))
+    columns = [np.interp(frames, frames[known], column[known]) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(landmarks.shape).astype(landmarks.dtype)
+
+
+def reject_glitches(landmarks: np.ndarray) -> np.ndarray:
+    """Median of three frames, (T, 33, 2): takes out what lasts one frame, such as left and right swapped."""
+    if len(landmarks) < 3:
+        return landmarks
+    middle = np.median([landmarks[:-2], landmarks[1:-1], landmarks[2:]], axis=0)
+    return np.concatenate([landmarks[:1], middle, landmarks[-1:]]).astype(landmarks.dtype)
+
+
+def smooth(landmarks: np.ndarray, fps: float, window_s: float, order: int) -> np.ndarray:
+    """Savitzky-Golay filter over time, without delay: a polynomial up to the order passes unchanged.
+
+    Savitzky and Golay, Smoothing and Differentiation of Data by Simplified Least Squares Procedures, 1964.
+
+    Args:
+        landmarks: (T, 33, 2); each run of frames without NaN is filtered by itself.
+        fps: frames a second.
+        window_s: window in seconds; it becomes the nearest odd number of frames, fewer in a shorter run. A window of
+            no more frames than the order leaves the run as it is.
+        order: degree of the polynomial.
+    """
+    smoothed = landmarks.copy()
+    window = 2 * round((window_s * fps - 1) / 2) + 1
+    known = np.isfinite(landmarks).all(axis=(1, 2))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]])))
+    for start, stop in edges.reshape(-1, 2):
+        length = min(window, stop - start - (stop - start + 1) % 2)  # odd
+        if length > order:
+            smoothed[start:stop] = savgol_filter(landmarks[start:stop].astype(np.float64), length, order, axis=0)
+    return smoothed
+
+
+def quality(pose: PoseTrack, fps: float, has_sound: bool) -> QualityReport:
+    """Figures by which to judge a clip before training on it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], pose.detected, [True]])))
+    gaps = np.diff(edges.reshape(-1, 2), axis=1)
+    seen = pose.visibility[pose.detected]
+    return QualityReport(
+        fps=float(fps),
+        duration=len(pose.detected) / fps,
+        has_sound=has_sound,
+        detected=float(pose.detected.mean()) if len(pose.detected) else 0.0,
+        gaps=len(gaps),
+        longest_gap=float(gaps.max(initial=0) / fps),
+        visibility=float(seen.mean()) if len(seen) else 0.0,
+        segments=[list(segment) for segment in pose.segments],
+    )

@@ -150,4 +150,5 @@ def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: f
     share = (share / along.square().sum(-1).clamp_min(1e-6)[..., None, None]).clamp(0, 1)
     off_x = dx[..., None, :] - share * along[..., :1, None]
     off_y = dy[..., :, None] - share * along[..., 1:, None]
-    return torch.exp((off_x.square() + off_y.square()) * (-0.5 / thickness**2))
+    # Far off the exponent is cut: below 2e-9 nothing is seen, and numbers too small to be normal are slow.
+    return torch.exp(((off_x.square() + off_y.square()) * (-0.5 / thickness**2)).clamp_min(-20))

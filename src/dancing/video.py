@@ -21,6 +21,8 @@ from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from dancing.errors import UserError
+
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
 AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".aac")
 
@@ -28,10 +30,11 @@ _SOUND_CODECS = {".wav": "pcm_s16le", ".mp3": "libmp3lame", ".m4a": "aac", ".fla
 _SOUND_CONTAINERS = {".wav": "wav", ".mp3": "mp3", ".m4a": "ipod", ".flac": "flac"}
 _SOUND_BIT_RATE = 192_000
 _ENCODER_THREADS = "4"  # a fixed number: x264 writes other bytes with another number of threads
+_TOLERANCE = Fraction(1, 1000)  # s; timestamps that were once in milliseconds (mkv, webm) are off by up to this
 _SOUND_GAP_S = 0.05  # a jump of the timestamps beyond this is a gap, below it rounding
 
 
-class MediaError(ValueError):
+class MediaError(UserError):
     """A media file that cannot be read or written; the message names the file and what to do."""
 
 
@@ -69,12 +72,11 @@ def probe(path: str | os.PathLike) -> ClipInfo:
             for packet in _packets(container, stream)
             if not packet.is_discard and (start := _seconds(packet, stream)) is not None
         )
-        tolerance = float(_tolerance(stream))
     (first, _), (last, last_duration) = spans[0], spans[-1]
     duration = float(last - first + last_duration)
     steps = np.diff([float(start) for start, _ in spans])
     usual = np.median(steps) if len(steps) else duration
-    uneven = np.abs(steps - usual) > 0.1 * usual + tolerance
+    uneven = np.abs(steps - usual) > 0.1 * usual + float(_TOLERANCE)
     return ClipInfo(
         path=Path(path),
         width=width,
@@ -110,9 +112,8 @@ def read_frames(path: str | os.PathLike, fps: float) -> Iterator[np.ndarray]:
     with _opened(path) as container:
         stream = _picture_stream(container, path)
         stream.thread_type = "AUTO"
-        tolerance = _tolerance(stream)
         for end, picture in _timed_pictures(container, stream):
-            while passed / rate < end - tolerance:
+            while passed / rate < end - _TOLERANCE:
                 due.append(picture)
                 passed += 1
             # a frame counts when the clip lasts to its middle: known once a later picture, or the end, is past that
@@ -263,11 +264,6 @@ def _duration(item: av.Packet | av.VideoFrame, stream) -> Fraction:
     if item.duration:
         return item.duration * stream.time_base
     return 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
-
-
-def _tolerance(stream) -> Fraction:
-    """What rounding to the container's ticks may shift a timestamp by; 1 ms is the coarsest tick of real timestamps."""
-    return min(stream.time_base, Fraction(1, 1000))
 
 
 def _upright(picture: av.VideoFrame, stream) -> np.ndarray:

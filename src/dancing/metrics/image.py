@@ -272,7 +272,7 @@ def summarise_images(
     tallies: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, score in {"psnr": psnr, "ssim": ssim, "l1": l1}.items():
         chunks = list(zip(generated.split(CHUNK), real.split(CHUNK), boxes.split(CHUNK), strict=True))
-        tallies[name] = torch.cat([score(ours, theirs) for ours, theirs, _ in chunks]).cpu().numpy(), every
+        tallies[name] = torch.cat([score(made, true) for made, true, _ in chunks]).cpu().numpy(), every
         tallies[f"{name}_crop"] = torch.cat([score(*chunk) for chunk in chunks]).cpu().numpy(), every
 
     errors = joint_errors(detected, landmarks, visibility, width, height, clips)  # (N, 13)
@@ -283,8 +283,9 @@ def summarise_images(
         tallies |= {name: (right, asked), f"{name}_of_detected": (right, found)}
     tallies["mean_error"] = np.where(np.isfinite(errors), errors, 0).sum(axis=1), found
 
-    tallies["flicker"] = changes, _ = _change_tally(generated, boxes, clip)
-    tallies["flicker_ratio"] = changes, _change_tally(real, boxes, clip)[0]
+    ours, pairs = _change_tally(generated, boxes, clip)
+    theirs, _ = _change_tally(real, boxes, clip)
+    tallies |= {"flicker": (ours, pairs), "flicker_ratio": (ours, theirs)}
 
     blocks = _block_numbers(clip, block)
     row = {}

@@ -178,7 +178,10 @@ def motion_beats(motion: Motion) -> np.ndarray:
     if not len(motion.q):
         return np.zeros(0)
     speed = _smooth(_mean(joint_speeds(motion), axis=1), BEAT_SIGMA)
-    return find_peaks(-speed, prominence=STILL)[0] / motion.fps
+    lowest = find_peaks(-speed, prominence=STILL)[0]
+    before, after = speed[lowest - 1] - speed[lowest], speed[lowest + 1] - speed[lowest]  # both at least 0
+    within = 0.5 * (before - after) / np.maximum(before + after, STILL)
+    return (lowest + within) / motion.fps
 
 
 def _nearest(times: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -314,7 +317,7 @@ def tempo_locking(motion: Motion, beats: ArrayLike) -> dict[str, float]:
     the share of the motion's variance in that rhythm. The null is the same with time stretched about each window's
     middle by factors from 0.7 to 1.43, without those near 1, 3/4 and 4/3. Chance is 1 whatever the dancer's delay,
     which only turns the phase (that is why a circular shift can't be the null here). A stiff metronome would score
-    highest: read it beside magnitude and jerk, and beside real dance (1.2-2.2), which is the aim, not the sky.
+    highest: read it beside magnitude and jerk, and beside the value of real dance, which is the aim, not the sky.
 
     Args:
         beats: (b,) s. Beats outside the motion serve to know the phase within.

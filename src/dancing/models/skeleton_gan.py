@@ -62,12 +62,12 @@ class SkeletonGenerator(nn.Module):
         self.down1 = _conv(len(LIMBS), c, stride=2)
         self.down2 = _conv(c, 2 * c, stride=2)
         self.down3 = _conv(2 * c, 4 * c, stride=2)
-        self.middle = nn.Sequential(Residual(4 * c), Residual(4 * c), Residual(4 * c))
+        self.middle = nn.Sequential(Residual(4 * c), Residual(4 * c))
         self.up2 = Up(4 * c, 2 * c, 2 * c)
         self.up1 = Up(2 * c, c, c)
         self.fine = nn.Conv2d(len(LIMBS), c // 2, 3, padding=1)  # the limbs at full size, for sharp edges
-        self.up0 = Up(c, c // 2, c)
-        self.paint = nn.Conv2d(c, 4, 3, padding=1)  # RGB and mask
+        self.up0 = Up(c, c // 2, c // 2)
+        self.paint = nn.Conv2d(c // 2, 4, 3, padding=1)  # RGB and mask
         self.register_buffer("plate", torch.zeros(1, 3, config.height, config.width))
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:

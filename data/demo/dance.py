@@ -1,0 +1,237 @@
+"""Choreography: a song's beats and sections -> how every joint moves.
+
+Key poses are hit on the beats, and the way between two of them is eased, so that the body is slowest on the beat. Which
+move is danced follows from the kind of section and from chance: a song has more than one right dance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.demo.body import CHANNELS, SIDES, Body, pose_body
+from data.demo.moves import ARMS, HEADS, NEUTRAL, REPERTOIRE, Move, Pose, mirrored
+from data.demo.music import Song
+
+MARGIN = 2  # key poses before the first beat and after the last: the first and the last frame are danced too
+FLOW = 0.22  # share of the speed that is kept at a key pose where a motion goes on beyond it: 0 is a robot's
+NEAR = 0.03  # m, a foot this near to where it should be stays
+STEP_HEIGHT = 0.07  # m
+
+#: Seconds by which parts come later than the feet: motion travels from the hips to the hands.
+LAGS = {"pelvis": -0.02, "hips": -0.02, "chest": 0.0, "head": 0.025, "arm": 0.0, "fore": 0.02, "hand": 0.05}
+#: Standard deviations of what chance adds to a key pose, by the channel's ending.
+WOBBLE = {"arm_lift": 6.0, "arm_azimuth": 6.0, "fore_lift": 7.0, "fore_azimuth": 6.0, "chest_yaw": 3.0, "head_yaw": 4.0,
+          "head_roll": 2.5, "dip": 0.008, "sway": 0.008}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Call:
+    """One bar or two of a dance.
+
+    spot: metres to the right and towards the viewer of the middle of the floor. facing: degrees to his left.
+    """
+
+    move: str
+    arms: str
+    section: str
+    beats: int
+    amplitude: float
+    mirrored: bool
+    facing: float
+    spot: tuple[float, float]
+    head: int
+
+
+def plan(song: Song, rng: np.random.Generator) -> list[Call]:
+    """Choose moves for a song: from its section's repertoire, each for one bar or two, none twice in a row."""
+    calls: list[Call] = []
+    previous = ""
+    for section in song.sections:
+        left = section.beats
+        while left > 0:
+            repertoire = REPERTOIRE[section.kind]
+            previous = str(rng.choice([name for name in repertoire if name != previous]))
+            beats = min(left, 8 if len(repertoire[previous].poses) == 8 else int(rng.choice([4, 8])))
+            calls.append(_call(previous, repertoire[previous], section.kind, beats, rng))
+            left -= beats
+    return calls
+
+
+def _call(name: str, move: Move, section: str, beats: int, rng: np.random.Generator) -> Call:
+    return Call(
+        move=name,
+        arms=str(rng.choice(move.arms)),
+        section=section,
+        beats=beats,
+        amplitude=rng.uniform(0.82, 1.1),
+        mirrored=bool(rng.random() < 0.5),
+        facing=rng.uniform(-16, 16),
+        spot=(rng.uniform(-0.12, 0.12), rng.uniform(-0.25, 0.2)),
+        head=int(rng.integers(len(HEADS))),
+    )
+
+
+def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
+    """The dance that consists of these calls, (T = seconds * fps) frames of it."""
+    keys, hops = _key_poses(calls, len(song.beats), rng)
+    period = 60 / song.bpm
+    around = period * np.arange(1, MARGIN + 1)
+    times = np.concatenate([song.beats[0] - around[::-1], song.beats, song.beats[-1] + around])
+    times[1:-1] += rng.normal(0, 0.006, len(times) - 2)  # nobody is exact
+    keys |= _place_feet(keys, hops)
+    keys |= _place_hips(keys)
+
+    t = np.arange(round(song.seconds * fps)) / fps
+    curves = {}
+    for name in CHANNELS:
+        if "_foot_" not in name:
+            curves[name] = ease(keys[name], times, t - _lag(name), FLOW)
+    for side, _ in SIDES:
+        for angle in ("lift", "azimuth"):  # the hand trails behind its forearm
+            curves[f"{side}_hand_{angle}"] = ease(keys[f"{side}_fore_{angle}"], times, t - LAGS["hand"], FLOW)
+        curves |= _foot_curves(keys, side, times, t)
+    for name in ("hips_x", "hips_z"):
+        curves[name] = ease(keys[name], times, t - LAGS["hips"], FLOW)
+    beat = np.interp(t, times, np.arange(len(times)))
+    curves["dip"] = curves["dip"] + curves["bounce"] * (1 + np.cos(2 * np.pi * beat))  # down on the beat
+    _fidget(curves, t, rng)
+    return pose_body(curves)
+
+
+def _lag(channel: str) -> float:
+    return next((lag for part, lag in LAGS.items() if part in channel), 0.0)
+
+
+def _fidget(curves: dict[str, np.ndarray], t: np.ndarray, rng: np.random.Generator) -> None:
+    """Hands and head are never quite still."""
+    for name, size in (("hand_lift", 7.0), ("hand_azimuth", 9.0), ("hand_open", 0.12)):
+        for side, _ in SIDES:
+            rate, phase = rng.uniform(0.5, 0.9), rng.uniform(0, 2 * np.pi)
+            curves[f"{side}_{name}"] = curves[f"{side}_{name}"] + size * np.sin(2 * np.pi * rate * t + phase)
+    for name in ("head_yaw", "head_roll"):
+        curves[name] = curves[name] + 2 * np.sin(2 * np.pi * rng.uniform(0.15, 0.3) * t + rng.uniform(0, 2 * np.pi))
+
+
+# ------------------------------------------------------------------------------------------------------ key poses
+
+
+def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Channel -> (K,) over K = beats + 2 * MARGIN keys, with "spot_x", "spot_z", "facing"; and where he may hop (K,)."""
+    rows, hops = [], []
+    for call in calls:
+        move = REPERTOIRE[call.section][call.move]
+        swing = rng.choice([1.0, 0.9])  # every other bar a little smaller
+        for beat in range(call.beats):
+            pose = _call_pose(call, move, beat, swing if beat // 4 % 2 else 1.0)
+            spot = {"spot_x": call.spot[0], "spot_z": call.spot[1], "facing": call.facing}
+            rows.append(pose | spot)
+            hops.append(move.hop)
+    total = beats + 2 * MARGIN
+    lead = [rows[1], rows[0]][:MARGIN]
+    rows = (lead + rows + rows[-2:-1] + rows[-1:] + rows[-2:])[:total]
+    hops = ([hops[0]] * MARGIN + hops + [hops[-1]] * (MARGIN + 2))[:total]
+    keys = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    for name, values in keys.items():
+        spread = next((size for ending, size in WOBBLE.items() if name.endswith(ending)), 0.0)
+        keys[name] = values + rng.normal(0, 1, total) * spread
+    for part, share in (("pelvis", 1.0), ("chest", 1.0), ("head", 0.5)):
+        keys[f"{part}_yaw"] = keys[f"{part}_yaw"] + share * keys["facing"]
+    keys["head_yaw"] = keys["head_yaw"] + 0.25 * keys["chest_yaw"]
+    return keys, np.array(hops)
+
+
+def _call_pose(call: Call, move: Move, beat: int, swing: float) -> Pose:
+    """Everything that a call asks for on one of its beats, larger or smaller about the neutral pose."""
+    parts = (move.poses, ARMS[call.arms], HEADS[call.head])
+    asked = {name: value for part in parts for name, value in part[beat % len(part)].items()}
+    asked = mirrored(asked) if call.mirrored else asked
+    size = call.amplitude * swing
+    return {name: neutral + size * (asked.get(name, neutral) - neutral) for name, neutral in NEUTRAL.items()}
+
+
+def _place_feet(keys: dict[str, np.ndarray], hops: np.ndarray) -> dict[str, np.ndarray]:
+    """Where on the floor the feet are, "X_foot_x" and "X_foot_z" (K,), and their heading there.
+
+    One foot steps at a time, unless he may hop: the foot that is farther from where it should be goes first, and the
+    other one waits where it is for the next beat.
+    """
+    facing = np.radians(keys["facing"])
+    wanted = {}
+    for side, s in SIDES:
+        out, fwd = s * keys[f"{side}_foot_out"], keys[f"{side}_foot_fwd"]
+        x = keys["spot_x"] + out * np.cos(facing) + fwd * np.sin(facing)
+        z = keys["spot_z"] - out * np.sin(facing) + fwd * np.cos(facing)
+        heading = s * keys[f"{side}_foot_turn"] + keys["facing"]
+        wanted[side] = np.stack([x, z, heading], axis=-1)  # (K, 3)
+    placed = {side: path.copy() for side, path in wanted.items()}
+    for k in range(1, len(hops)):
+        far = {side: float(np.linalg.norm(placed[side][k, :2] - placed[side][k - 1, :2])) for side, _ in SIDES}
+        airborne = {side: keys[f"{side}_foot_up"][k - 1 : k + 1].max() > NEAR for side, _ in SIDES}
+        for (side, _), (other, _) in (SIDES, SIDES[::-1]):
+            later = airborne[other] or (far[other], other) > (far[side], side)
+            if far[side] < NEAR or (later and far[other] >= NEAR and not airborne[side] and not hops[k]):
+                placed[side][k, :2] = placed[side][k - 1, :2]
+    return {f"{side}_foot_{name}": placed[side][:, i] for side, _ in SIDES for i, name in enumerate(("x", "z", "turn"))}
+
+
+def _place_hips(keys: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Middle of the hips over the feet: between them at weight 0, nearly over the left one at 1."""
+    share = 0.5 + 0.4 * keys["weight"]
+    x, z = (share * keys[f"left_foot_{axis}"] + (1 - share) * keys[f"right_foot_{axis}"] for axis in "xz")
+    facing = np.radians(keys["facing"])
+    back = 0.08  # m, from the ball of the foot to where it carries
+    return {
+        "hips_x": x + keys["sway"] * np.cos(facing) - back * np.sin(facing),
+        "hips_z": z - keys["sway"] * np.sin(facing) - back * np.cos(facing),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- in between
+
+
+def ease(keys: np.ndarray, times: np.ndarray, t: np.ndarray, flow: float) -> np.ndarray:
+    """Pass through values (K,) at their times with continuous speed and acceleration.
+
+    Quintic Hermite pieces without acceleration at the keys (minimum jerk where `flow` is 0, Flash and Hogan 1985).
+
+    Args:
+        t: (T,) when to evaluate; held beyond the ends.
+        flow: speed at a key, as a share of the mean speed from the key before to the key after.
+    """
+    speed = flow * np.gradient(keys, times)
+    k, u, period = _piece(times, t)
+    start, end = keys[k], keys[k + 1]
+    rise = u**3 * (10 - 15 * u + 6 * u**2)
+    leave = u - u**3 * (6 - 8 * u + 3 * u**2)
+    arrive = -(u**3) * (4 - 7 * u + 3 * u**2)
+    return start + (end - start) * rise + period * (speed[k] * leave + speed[k + 1] * arrive)
+
+
+def _piece(times: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which piece each t is in, how far through it in [0, 1], and how long it is."""
+    k = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 2)
+    period = times[k + 1] - times[k]
+    return k, np.clip((t - times[k]) / period, 0, 1), period
+
+
+def _foot_curves(keys: dict[str, np.ndarray], side: str, times: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
+    """A foot stands still between equal keys, is raised over a step, comes down early and goes up late."""
+    k, u, _ = _piece(times, t)
+    up = keys[f"{side}_foot_up"]
+    lands, rises = (up[k] > NEAR) & (up[k + 1] <= NEAR), (up[k] <= NEAR) & (up[k + 1] > NEAR)
+    u = np.where(lands, np.minimum(u / 0.62, 1), np.where(rises, np.maximum(1 - (1 - u) / 0.62, 0), u))
+    share = u**3 * (10 - 15 * u + 6 * u**2)
+    hump = 64 * (u * (1 - u)) ** 3
+
+    def between(name: str) -> np.ndarray:
+        values = keys[f"{side}_foot_{name}"]
+        return values[k] + (values[k + 1] - values[k]) * share
+
+    x, z = keys[f"{side}_foot_x"], keys[f"{side}_foot_z"]
+    steps = np.hypot(x[k + 1] - x[k], z[k + 1] - z[k]) > 1e-6
+    curves = {f"{side}_foot_{name}": between(name) for name in ("x", "z", "turn", "up", "pitch")}
+    curves[f"{side}_foot_up"] += hump * np.where(steps & ~lands & ~rises, STEP_HEIGHT, 0)
+    curves[f"{side}_foot_pitch"] += hump * np.where(steps, 16, 0)
+    return curves
+
+

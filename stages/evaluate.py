@@ -1,0 +1,59 @@
+"""dataset.h5's test part and both models -> metrics/*.json and plots."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dancing import evaluation, figures
+from dancing.errors import exit_on_user_error
+from dancing.hdf5 import open_dataset
+from dancing.inference import Dancer, Painter
+from dancing.metrics import motion
+from dancing.params import load_params
+from dancing.tracking import stage_run
+
+METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
+#: What tells an experiment at a glance: (file, row, metric).
+HEADLINES = {
+    "motion": ("magnitude", "jerk", "freeze", "tempo_locking_1", "tempo_locking_sum", "bas_gain", "f1"),
+    "image": ("psnr_crop", "ssim_crop", "detection_rate", "pck_20", "flicker_ratio"),
+}
+
+
+def main() -> None:
+    params = load_params()
+    wanted = params.evaluate
+    dancer, painter = Dancer.load(Path("models/vae/best.pt")), Painter.load(Path("models/gan/best.pt"))
+    with stage_run("evaluate", params) as run, open_dataset("data/dataset.h5") as dataset:
+        moved = evaluation.evaluate_motion(dataset, dancer, params.render.temperature, wanted.seeds, wanted.seed)
+        painted = evaluation.evaluate_images(dataset, painter, moved.dances, wanted.frames, wanted.seed)
+
+        for name, rows in {"motion": moved.rows, "image": painted.rows}.items():
+            _write_json(METRICS / f"{name}.json", evaluation.means(rows))
+            _write_json(PLOTS / f"{name}_intervals.json", rows)
+            run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
+        run.headline({"detection_rate_danced": painted.rows["ours_danced"]["detection_rate"]["mean"]})
+
+        piece = dataset.split("test")[0]
+        dances = {"real": piece.landmarks, "ours": moved.dances[0]}
+        size = (dataset.fps, dataset.width, dataset.height)
+        prepared = {name: motion.prepare(dance, piece.visibility, *size) for name, dance in dances.items()}
+        speeds = {name: np.nanmean(motion.joint_speeds(dance), axis=1) for name, dance in prepared.items()}
+        speed = figures.speed_over_beats(speeds, piece.beats, motion.FPS, f"motion over the beats of {piece.name}")
+        figures.save_figure(PLOTS / "speed.png", speed)
+        figures.save_picture(PLOTS / "dances.png", figures.dance_strip(dances, 160, 90, columns=14))
+        some = slice(None, None, max(1, len(painted.real) // 12))
+        rows = [list(pictures[some]) for pictures in (painted.real, painted.generated, painted.danced)]
+        figures.save_picture(PLOTS / "pictures.png", figures.grid(rows))
+        for path in [*METRICS.glob("*.json"), *PLOTS.iterdir()]:
+            run.artifact(path)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

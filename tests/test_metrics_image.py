@@ -1,0 +1,246 @@
+"""Picture metrics on pictures and poses whose answer is known by hand."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from dancing.metrics import image as metrics
+
+WIDTH, HEIGHT, TORSO = 48, 64, 20  # px
+BOX = torch.tensor([[10, 20, 30, 50]])
+
+
+def pictures(frames=3, seed=0):
+    return torch.rand(frames, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def poses(frames=4):
+    """Landmarks with a torso of 20 px (half of them at the hips, which matters to nobody), all seen."""
+    landmarks = np.full((frames, 33, 2), (24.0, 44.0))
+    landmarks[:, [0, 11, 12]] = (24, 12), (28, 24), (20, 24)
+    landmarks[:, [23, 24, 27, 28]] = (26, 44), (22, 44), (28, 60), (20, 60)
+    return landmarks / [WIDTH, HEIGHT], np.ones((frames, 33))
+
+
+def errors_of(detected, landmarks, visibility, clips=None):
+    return metrics.joint_errors(detected, landmarks, visibility, WIDTH, HEIGHT, clips)
+
+
+# ---------------------------------------------------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize("boxes", [None, BOX.expand(3, 4)])
+def test_equal_pictures_are_perfect(boxes):
+    real = pictures()
+    assert metrics.l1(real, real, boxes).tolist() == [0, 0, 0]
+    assert metrics.psnr(real, real, boxes).tolist() == [100, 100, 100]
+    torch.testing.assert_close(metrics.ssim(real, real, boxes), torch.ones(3))
+
+
+def test_known_errors():
+    real = torch.full((2, 3, HEIGHT, WIDTH), 0.5)
+    generated = real + torch.tensor([0.1, -0.01])[:, None, None, None]
+    torch.testing.assert_close(metrics.l1(generated, real), torch.tensor([0.1, 0.01]))
+    torch.testing.assert_close(metrics.psnr(generated, real), torch.tensor([20.0, 40.0]))  # -10 log10 of 1e-2, 1e-4
+
+
+def test_whole_pictures_agree_with_torchmetrics():
+    generated, real = pictures(seed=1), pictures()
+    psnr = peak_signal_noise_ratio(generated, real, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    ssim = structural_similarity_index_measure(generated, real, data_range=1.0, reduction="none")
+    torch.testing.assert_close(metrics.psnr(generated, real), psnr)
+    torch.testing.assert_close(metrics.ssim(generated, real), ssim)
+    whole = torch.tensor([[0, 0, WIDTH, HEIGHT]]).expand(3, 4)
+    torch.testing.assert_close(metrics.ssim(generated, real, whole), ssim)
+
+
+def test_crop_sees_the_box_alone():
+    real = torch.full((1, 3, HEIGHT, WIDTH), 0.5)
+    generated = real.clone()
+    generated[:, :, 20:50, 10:30] += 0.1
+    assert metrics.l1(generated, real, BOX).item() == pytest.approx(0.1)
+    assert metrics.psnr(generated, real, BOX).item() == pytest.approx(20, abs=1e-3)
+    assert metrics.l1(generated, real).item() == pytest.approx(0.1 * 600 / (WIDTH * HEIGHT))
+    elsewhere = real.clone()
+    elsewhere[:, :, :8] = 0
+    assert metrics.psnr(elsewhere, real, BOX).item() == 100
+    assert metrics.ssim(elsewhere, real, BOX).item() == pytest.approx(1)  # 8 + half a window of 11 is above 20
+    assert metrics.ssim(elsewhere, real).item() < 0.95
+
+
+def test_each_frame_has_its_own_box():
+    real = torch.zeros(2, 3, HEIGHT, WIDTH)
+    generated = real.clone()
+    generated[:, :, :, :24] = 1
+    boxes = torch.tensor([[0, 0, 24, HEIGHT], [12, 0, 36, HEIGHT]])
+    torch.testing.assert_close(metrics.l1(generated, real, boxes), torch.tensor([1.0, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("generated", "real"),
+    [
+        (torch.zeros(1, 3, 16, 16), torch.zeros(2, 3, 16, 16)),
+        (torch.zeros(3, 16, 16), torch.zeros(3, 16, 16)),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(1, 3, 16, 16, dtype=torch.uint8)),
+    ],
+)
+@pytest.mark.parametrize("score", [metrics.l1, metrics.psnr, metrics.ssim])
+def test_pictures_that_cannot_be_compared(score, generated, real):
+    with pytest.raises(ValueError, match="expected"):
+        score(generated, real)
+
+
+def test_box_goes_round_the_seen_landmarks_with_a_margin():
+    landmarks, visibility = poses(frames=4)
+    landmarks[1, 30] = (5, 5)  # outside the picture: the box ends at its edge
+    landmarks[2, 30] = (5, 5)
+    visibility[2, 30] = 0.2  # not seen: doesn't count
+    visibility[3] = 0  # nothing seen: the whole picture
+    boxes = metrics.person_boxes(landmarks, visibility, WIDTH, HEIGHT, margin=0.125)
+    # x 20..28 and y 12..60, the longer side 48, so 6 px on every side; the lower edge is cut at 64.
+    assert boxes.tolist() == [[14, 6, 34, 64], [0, 0, 48, 64], [14, 6, 34, 64], [0, 0, 48, 64]]
+
+
+def test_flicker_is_of_the_background():
+    frames = torch.zeros(5, 3, HEIGHT, WIDTH)
+    frames[:, :, 20:50, 10:30] = torch.rand(5, 3, 30, 20)  # the person may change
+    boxes = BOX.expand(5, 4)
+    assert metrics.flicker(frames, boxes) == 0
+    frames[1::2] += 0.25  # the whole picture blinks
+    assert metrics.flicker(frames, boxes) == pytest.approx(0.25)
+    assert np.isnan(metrics.flicker(frames[:1], boxes[:1]))
+    assert np.isnan(metrics.flicker(frames, torch.tensor([[0, 0, WIDTH, HEIGHT]]).expand(5, 4)))
+
+
+def test_a_moving_person_leaves_no_flicker_behind():
+    frames, boxes = torch.zeros(4, 3, HEIGHT, WIDTH), []
+    for k in range(4):
+        frames[k, :, 10:50, 8 * k : 8 * k + 10] = 1
+        boxes.append([8 * k, 10, 8 * k + 10, 50])
+    assert metrics.flicker(frames, torch.tensor(boxes)) == 0
+
+
+# ------------------------------------------------------------------------------------------------------------- poses
+
+
+def test_torso_is_measured_in_pixels_by_clip():
+    landmarks, visibility = poses(frames=5)
+    landmarks[4] *= 0.5
+    lengths = metrics.torso_lengths(landmarks, visibility, WIDTH, HEIGHT, clips=["a"] * 4 + ["b"])
+    np.testing.assert_allclose(lengths, [20, 20, 20, 20, 10])
+    landmarks[1, [11, 12]] = landmarks[1, [23, 24]]  # bent towards the camera for a frame
+    np.testing.assert_allclose(metrics.torso_lengths(landmarks, visibility, WIDTH, HEIGHT), 20)
+    assert np.isnan(metrics.torso_lengths(landmarks, visibility * 0, WIDTH, HEIGHT)).all()
+
+
+@pytest.mark.parametrize("direction", [(1, 0), (0, -1), (0.6, 0.8)])
+@pytest.mark.parametrize(("offset", "at_10", "at_20"), [(0.05, 1, 1), (0.15, 0, 1), (0.25, 0, 0)])
+def test_pck_of_known_offsets(offset, at_10, at_20, direction):
+    landmarks, visibility = poses()
+    detected = landmarks + offset * TORSO * np.array(direction) / [WIDTH, HEIGHT]
+    errors = errors_of(detected, landmarks, visibility)
+    np.testing.assert_allclose(errors, offset)
+    assert metrics.pck(errors, 0.1) == at_10
+    assert metrics.pck(errors, 0.2) == at_20
+    assert metrics.mean_error(errors) == pytest.approx(offset)
+
+
+def test_undetected_frames_are_wrong_unless_asked_of_detected():
+    landmarks, visibility = poses(frames=4)
+    detected = landmarks.copy()
+    detected[3] = np.nan
+    errors = errors_of(detected, landmarks, visibility)
+    assert metrics.detection_rate(detected) == 0.75
+    assert metrics.pck(errors, 0.1) == 0.75
+    assert metrics.pck(errors, 0.1, of_detected=True) == 1
+    assert metrics.mean_error(errors) == 0
+
+    nobody = errors_of(np.full_like(detected, np.nan), landmarks, visibility)
+    assert metrics.pck(nobody, 0.2) == 0
+    assert np.isnan(metrics.pck(nobody, 0.2, of_detected=True))
+    assert np.isnan(metrics.mean_error(nobody))
+
+
+def test_only_joints_of_the_body_that_the_target_shows_count():
+    landmarks, visibility = poses(frames=1)
+    detected = landmarks.copy()
+    detected[:, [1, 9, 19, 31]] += 1  # face, finger and toe are not asked about
+    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == 1
+    detected[:, 15] += 1
+    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == pytest.approx(12 / 13)
+    visibility[:, 15] = 0.4  # nor is a wrist that the target doesn't show
+    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == 1
+    assert np.isnan(metrics.pck(errors_of(detected, landmarks, visibility * 0), 0.1))
+
+
+def test_poses_of_other_shapes_are_refused():
+    landmarks, visibility = poses()
+    with pytest.raises(ValueError, match="expected detected"):
+        errors_of(landmarks[:3], landmarks, visibility)
+    with pytest.raises(ValueError, match="clips"):
+        errors_of(landmarks, landmarks, visibility, clips=["a"])
+
+
+# --------------------------------------------------------------------------------------------------------- the table
+
+
+def test_a_row_of_the_table():
+    frames = 70
+    landmarks, visibility = poses(frames)
+    real = torch.rand(frames, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.5
+    generated = real + 0.1
+    detected = landmarks + np.array([0.15 * TORSO / WIDTH, 0])
+    detected[:7] = np.nan
+    clips = ["one"] * 40 + ["two"] * 30
+    args = generated, real, landmarks, visibility, detected, clips
+    row = metrics.summarise_images(*args, seed=1)
+
+    known = {
+        "psnr": 20, "psnr_crop": 20, "l1": 0.1, "l1_crop": 0.1, "flicker_ratio": 1,
+        "detection_rate": 0.9, "pck_10": 0, "pck_20": 0.9, "pck_10_of_detected": 0, "pck_20_of_detected": 1,
+        "mean_error": 0.15,
+    }  # fmt: skip
+    for name, value in known.items():
+        assert row[name]["mean"] == pytest.approx(value, abs=1e-4), name
+    assert 0 < row["ssim_crop"]["mean"] < 1
+    assert row["psnr"]["n"] == 70
+    assert row["mean_error"]["n"] == 63
+    assert row["flicker"]["n"] == 68  # the first frame of a clip follows no other
+    low, high = row["detection_rate"]["ci95"]
+    assert low < 0.9 < high
+    assert row == metrics.summarise_images(*args, seed=1)
+    json.dumps(row, allow_nan=False)
+
+
+def test_real_pictures_are_the_ceiling_and_one_block_has_no_interval():
+    landmarks, visibility = poses(frames=30)
+    real = pictures(frames=30)
+    row = metrics.summarise_images(real, real, landmarks, visibility, landmarks, None, seed=0)
+    perfect = {"psnr": 100, "ssim": 1, "l1": 0, "detection_rate": 1, "pck_10": 1, "mean_error": 0, "flicker_ratio": 1}
+    for name, value in perfect.items():
+        assert row[name]["mean"] == pytest.approx(value), name
+        assert row[name]["ci95"] is None
+
+
+def test_a_row_where_nobody_is_found_has_nulls():
+    landmarks, visibility = poses(frames=2)
+    still = torch.zeros(2, 3, HEIGHT, WIDTH)
+    row = metrics.summarise_images(still, still, landmarks, visibility, np.full_like(landmarks, np.nan), None, seed=0)
+    assert row["detection_rate"]["mean"] == row["pck_20"]["mean"] == 0
+    assert row["mean_error"] == {"mean": None, "n": 0, "ci95": None}
+    assert row["flicker"]["mean"] == 0
+    assert row["flicker_ratio"]["mean"] is None
+    json.dumps(row, allow_nan=False)
+
+
+def test_every_picture_needs_a_pose():
+    landmarks, visibility = poses(frames=2)
+    with pytest.raises(ValueError, match="a pose for each"):
+        metrics.summarise_images(pictures(3), pictures(3), landmarks, visibility, landmarks, None, seed=0)
+
+
+def test_blocks_end_with_their_clip():
+    assert metrics._block_numbers(np.array([1, 1, 1, 1, 1, 0, 0, 0]), 2).tolist() == [0, 0, 1, 1, 2, 3, 3, 4]
