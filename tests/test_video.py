@@ -43,7 +43,7 @@ def mux(
     codec = {".webm": "libvpx-vp9", ".avi": "mpeg4"}.get(path.suffix, "libx264")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height = size
+        stream.width, stream.height, stream.bit_rate = *size, 4_000_000
         stream.pix_fmt = "yuv444p" if size[0] % 2 and codec == "libx264" else "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 30 if path.suffix == ".avi" else 1000)
         if aspect:

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancing.skeleton import LANDMARKS
-
+#: MediaPipe Pose's, in its order. (`dancing.skeleton` has them too, but brings PyTorch along.)
+LANDMARKS = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
 SIDES = (("left", 1), ("right", -1))
 #: What a pose has once. Yaw turns to his left, roll leans to it, pitch bows forward.
 CENTRE_CHANNELS = (

@@ -4,7 +4,7 @@ Key poses are hit on the beats, and the way between two of them is eased, so tha
 move is danced follows from the kind of section and from chance: a song has more than one right dance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ MARGIN = 2  # key poses before the first beat and after the last: the first and 
 FLOW = 0.22  # share of the speed that is kept at a key pose where a motion goes on beyond it: 0 is a robot's
 NEAR = 0.03  # m, a foot this near to where it should be stays
 STEP_HEIGHT = 0.07  # m
+STAGE, STAGE_DEPTH = 0.81, 5.0  # m: half the width of the stage in the middle, and how far away the viewer is
 
 #: Seconds by which parts come later than the feet: motion travels from the hips to the hands.
 LAGS = {"pelvis": -0.02, "hips": -0.02, "chest": 0.0, "head": 0.025, "arm": 0.0, "fore": 0.02, "hand": 0.05}
@@ -72,7 +73,36 @@ def _call(name: str, move: Move, section: str, beats: int, rng: np.random.Genera
 
 
 def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
-    """The dance that consists of these calls, (T = seconds * fps) frames of it."""
+    """The dance that consists of these calls, (T = seconds * fps) frames of it.
+
+    He keeps on the stage: where he would leave it, the spot of that call is moved, and he dances again.
+    """
+    seed = int(rng.integers(2**32))
+    for _ in range(4):
+        body = _perform(song, calls, fps, np.random.default_rng(seed))
+        moves = _way_back(song, calls, fps, body)
+        if not moves.any():
+            break
+        calls = [replace(call, spot=(call.spot[0] + x, call.spot[1])) for call, x in zip(calls, moves, strict=True)]
+    return body
+
+
+def _way_back(song: Song, calls: list[Call], fps: float, body: Body) -> np.ndarray:
+    """By how much the spot of each call must move for all joints to be on stage, (calls,) metres."""
+    places = np.stack([path for name, path in body.joints.items() if not name.endswith("_hand")])  # (n, T, 3)
+    across = places[..., 0] * STAGE_DEPTH / (STAGE_DEPTH - places[..., 2])  # what is nearer is more easily out of sight
+    left, right = across.min(axis=0), across.max(axis=0)  # (T,)
+    ends = np.cumsum([call.beats for call in calls])
+    beat = np.interp(np.arange(len(left)) / fps, song.beats, np.arange(len(song.beats)))
+    moves = []
+    for call, end in zip(calls, ends, strict=True):
+        during = (beat >= end - call.beats - 1) & (beat <= end)
+        over = max(right[during].max() - STAGE, 0.0), max(-STAGE - left[during].min(), 0.0)
+        moves.append(over[1] - over[0])
+    return np.array(moves)
+
+
+def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
     keys, hops = _key_poses(calls, len(song.beats), rng)
     period = 60 / song.bpm
     around = period * np.arange(1, MARGIN + 1)

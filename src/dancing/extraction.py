@@ -13,6 +13,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dancing import audio, pose, video
@@ -211,7 +212,8 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cache_dir: Path) -
     try:
         cached = cache_dir / f"{_key(path, settings)}.npz"
         if not cached.exists():
-            extract_clip(path, settings).save(cached)
+            with threadpool_limits(1):  # sums differ in the last bit with the number of threads
+                extract_clip(path, settings).save(cached)
     except ClipRejected as error:
         return None, str(error)
     except Exception as error:

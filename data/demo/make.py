@@ -1,0 +1,121 @@
+"""Makes the demo's data: dance clips with their true landmarks, and songs that nobody has danced to.
+
+    python -m data.demo.make clips
+    python -m data.demo.make songs
+
+The same arguments give the same bytes.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+import stages  # noqa: F401
+from dancing.video import VideoWriter, write_audio
+from data.demo.camera import Camera
+from data.demo.dance import perform, plan
+from data.demo.dancer import draw_frames
+from data.demo.music import SAMPLE_RATE, compose
+
+TITLES = (
+    "apricot", "bluebird", "carousel", "driftwood", "ember", "firefly", "gingko", "harbour", "indigo", "juniper",
+    "kite", "lantern", "marigold", "nightbus", "orchard", "paperboat",
+)  # fmt: skip
+CLIP_TEMPI = (90, 140)  # BPM, the slowest and the fastest
+SONG_TEMPI = (104, 124)
+
+
+def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
+    """Compose a song, dance to it, and film that: clips/NAME.mp4 and truth/NAME.npz.
+
+    The truth holds landmarks (T, 33, 2) float32 in [0, 1], visibility (T, 33), fps, width, height and beats in seconds.
+    """
+    cv2.setNumThreads(1)  # the clips share the cores already
+    rng = np.random.default_rng(seed)
+    song = compose(bpm, rng.uniform(*options.seconds), rng)
+    body = perform(song, plan(song, rng), options.fps, rng)
+    pixels = Camera(options.width, options.height).project(body.landmarks())
+    landmarks = (pixels / [options.width, options.height]).astype(np.float32)
+    truth = {
+        "landmarks": landmarks,
+        "visibility": np.ones(landmarks.shape[:2], np.float32),  # all of him is in the picture
+        "fps": options.fps,
+        "width": options.width,
+        "height": options.height,
+        "beats": song.beats,
+    }
+    _save(options.out / "truth" / f"{name}.npz", truth)
+    with VideoWriter(
+        options.out / "clips" / f"{name}.mp4", fps=options.fps, width=options.width, height=options.height,
+        audio=song.sound, sample_rate=SAMPLE_RATE,
+    ) as video:  # fmt: skip
+        for frame in draw_frames(body, options.width, options.height, seed=seed[-1]):
+            video.write(frame)
+
+
+def make_song(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
+    """Compose a song: songs/NAME.mp3."""
+    rng = np.random.default_rng(seed)
+    song = compose(bpm, rng.uniform(*options.seconds), rng)
+    write_audio(options.out / "songs" / f"{name}.mp3", song.sound, SAMPLE_RATE)
+
+
+def _save(path: Path, arrays: dict) -> None:
+    """Write an .npz whole or not at all."""
+    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial_path.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(partial_path, path)
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def _clips(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
+    """The clips to make; neighbouring tempi are not beside each other."""
+    tempi = np.random.default_rng(options.seed).permutation(np.linspace(*CLIP_TEMPI, options.count).round())
+    for i, bpm in enumerate(tempi):
+        title = TITLES[i % len(TITLES)]
+        yield partial(make_clip, f"{i + 1:02d}_{title}", float(bpm), [options.seed, i], options)
+
+
+def _songs(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
+    for i, bpm in enumerate(np.linspace(*SONG_TEMPI, options.count).round()):
+        yield partial(make_song, f"song_{i + 1}", float(bpm), [options.seed, i], options)
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m data.demo.make", description="Make the demo's clips or songs.")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind, count, seed, seconds in (("clips", 12, 1, (12.0, 16.0)), ("songs", 2, 101, (31.0, 36.0))):
+        sub = kinds.add_parser(kind, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub.add_argument("--count", type=int, default=count, help=f"how many {kind}")
+        sub.add_argument("--seed", type=int, default=seed, help="of all that is left to chance")
+        sub.add_argument("--seconds", type=float, nargs=2, metavar=("LO", "HI"), default=seconds, help="range of lengths")
+        sub.add_argument("--out", type=Path, default=Path("data/demo"), help="folder of the folders to write into")
+        sub.add_argument("--jobs", type=int, default=-1, help="processes; -1: one a core")
+    for name, default in (("width", 360), ("height", 640), ("fps", 30)):
+        kinds.choices["clips"].add_argument(f"--{name}", type=int, default=default, help="of the pictures")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run with command line arguments (by default this process's own)."""
+    options = _arguments(arguments)
+    folders, tasks = {"clips": (("clips", "truth"), _clips), "songs": (("songs",), _songs)}[options.kind]
+    for folder in folders:
+        (options.out / folder).mkdir(parents=True, exist_ok=True)
+    made = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(delayed(task)() for task in tasks(options))
+    for _ in tqdm(made, total=options.count, desc=options.kind, disable=None):
+        pass
+
+
+if __name__ == "__main__":
+    main()

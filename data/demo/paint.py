@@ -1,0 +1,63 @@
+"""Flat shapes with smooth edges. Pictures are (H, W, 3) uint8 RGB and are drawn on; points are in pixels, x then y."""
+
+import cv2
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+_SHIFT = 4  # bits of a pixel's fraction that OpenCV draws with
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], axis=-1)  # (20, 2)
+
+
+def mix(first: Colour, second: Colour, share: float) -> Colour:
+    """`share` of the second colour in the first."""
+    r, g, b = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
+    return r, g, b
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.rint(points * (1 << _SHIFT)).astype(np.int32)
+
+
+def polygon(picture: np.ndarray, points: np.ndarray, colour: Colour) -> None:
+    """Fill a polygon (n, 2) of any shape."""
+    cv2.fillPoly(picture, [_fixed(points)], colour, cv2.LINE_AA, _SHIFT)
+
+
+def hull(picture: np.ndarray, points: np.ndarray, colour: Colour) -> None:
+    """Fill the convex hull of points (n, 2)."""
+    cv2.fillConvexPoly(picture, cv2.convexHull(_fixed(points)), colour, cv2.LINE_AA, _SHIFT)
+
+
+def stroke(picture: np.ndarray, points: np.ndarray, width: float, colour: Colour) -> None:
+    """A line through points (n, 2)."""
+    thickness = max(1, round(width))
+    cv2.polylines(picture, [_fixed(points)], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def circles(centres: np.ndarray, radii: np.ndarray | float) -> np.ndarray:
+    """Points on circles, (n, 2) centres and (n,) radii -> (n * 20, 2), to take the hull of."""
+    radii = np.broadcast_to(radii, len(centres))
+    return (centres[:, None] + radii[:, None, None] * _CIRCLE).reshape(-1, 2)
+
+
+def ellipse(centre: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Points on an ellipse: the unit circle, stretched by a (2, 2) matrix, about a centre."""
+    return centre + _CIRCLE @ shape.T
+
+
+def tube(picture: np.ndarray, path: np.ndarray, radii: np.ndarray, colour: Colour) -> None:
+    """A limb: a path (n, 2) that is as thick as its radii (n,) say, with round ends and joints."""
+    for i in range(len(path) - 1):
+        hull(picture, circles(path[i : i + 2], radii[i : i + 2]), colour)
+
+
+def curve(points: np.ndarray, closed: bool = False, pieces: int = 6) -> np.ndarray:
+    """A smooth line (Catmull and Rom 1974) through points (n, 2), `pieces` parts between two of them."""
+    before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
+    padded = np.concatenate([before, points, after])
+    a, b, c, d = (padded[i : len(padded) - 3 + i, None] for i in range(4))
+    u = np.linspace(0, 1, pieces, endpoint=False)[:, None]
+    bends = 0.5 * (2 * b + (c - a) * u + (2 * a - 5 * b + 4 * c - d) * u**2 + (3 * b - a - 3 * c + d) * u**3)
+    line = bends.reshape(-1, 2)
+    return line if closed else np.concatenate([line, points[-1:]])

@@ -1,0 +1,167 @@
+"""A folder of clips becomes a file of features a clip; what cannot serve is named with its reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_dancer import draw, empty_room, film
+
+from dancing import extraction
+from dancing.extraction import (
+    ClipFeatures,
+    ClipRejected,
+    ExtractionSettings,
+    extract_clip,
+    extract_folder,
+    list_clips,
+)
+from dancing.video import MediaError
+
+SETTINGS = ExtractionSettings(
+    fps=30, n_mfcc=13, smooth_window_s=0.25, smooth_order=3, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5
+)
+DANCE = [draw(k / 5) for k in range(36)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("fps", "rows"), [(30, 36), (24, 29)])
+def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
+    features = extract_clip(film(tmp_path / "a.mp4", DANCE), replace(SETTINGS, fps=fps))
+    audio, pose = features.audio, features.pose
+    for array in (audio.mfcc, audio.onset_strength, audio.chroma, audio.beat_phase, audio.beat_nearness):
+        assert len(array) == rows
+    assert pose.landmarks.shape == (rows, 33, 2)
+    assert pose.detected.all()
+    assert pose.segments == [(0, rows)]
+    assert (features.width, features.height, features.fps) == (180, 320, fps)
+    assert features.report["has_sound"]
+    assert features.report["detected"] == 1.0
+    assert features.report["source_fps"] == pytest.approx(30)
+
+
+def test_saved_features_come_back(tmp_path):
+    features = extract_clip(film(tmp_path / "a.mp4", DANCE), SETTINGS)
+    features.save(tmp_path / "a.npz")
+    loaded = ClipFeatures.load(tmp_path / "a.npz")
+    assert loaded.report == features.report
+    assert loaded.pose.segments == features.pose.segments
+    assert loaded.audio.tempo == features.audio.tempo
+    np.testing.assert_array_equal(loaded.pose.landmarks, features.pose.landmarks)
+    np.testing.assert_array_equal(loaded.audio.beats, features.audio.beats)
+    loaded.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+
+
+def test_an_absence_parts_the_clip(tmp_path):
+    pictures = DANCE[:24] + [empty_room()] * 20 + DANCE[:24]
+    features = extract_clip(film(tmp_path / "a.mp4", pictures), SETTINGS)
+    (first, leaves), (returns, last) = features.pose.segments
+    assert (first, last) == (0, 68)
+    assert leaves == pytest.approx(24, abs=2)
+    assert returns == pytest.approx(44, abs=2)
+    assert np.isnan(features.pose.landmarks[leaves:returns]).all()
+    assert np.isfinite(features.pose.landmarks[first:leaves]).all()
+
+
+@pytest.mark.parametrize(
+    ("pictures", "sound", "reason"),
+    [
+        (DANCE[:9], True, r"0\.30 s long, at least 0\.5 s needed"),
+        (DANCE, False, "has no sound track"),
+        ([empty_room()] * 20, True, "somebody is seen in 0% of its frames, at least 50% needed"),
+        ((DANCE[:9] + [empty_room()] * 8) * 2 + DANCE[:9], True, r"no stretch of 0\.5 s"),
+    ],
+)
+def test_a_clip_that_cannot_serve_says_why(tmp_path, pictures, sound, reason):
+    with pytest.raises(ClipRejected, match=reason):
+        extract_clip(film(tmp_path / "a.mp4", pictures, sound=sound), SETTINGS)
+
+
+def test_the_good_clips_of_a_folder_are_used(tmp_path):
+    clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
+    film(clips / "b.mp4", DANCE)
+    film(clips / "a" / "b.mp4", DANCE[:20])
+    film(clips / "silent.mp4", DANCE, sound=False)
+    (clips / "broken.mp4").write_text("no film")
+    (clips / "notes.txt").write_text("no clip")
+    out.mkdir()
+    (out / "gone.npz").write_text("of a clip that is no more")
+
+    reports = extract_folder(clips, out, SETTINGS, cache, jobs=1)
+    assert [(report["clip"], report["file"], report["used"]) for report in reports] == [
+        ("a__b", "a/b.mp4", True),
+        ("b", "b.mp4", True),
+        ("broken", "broken.mp4", False),
+        ("silent", "silent.mp4", False),
+    ]
+    assert "not a media file" in reports[2]["reason"]
+    assert "no sound" in reports[3]["reason"]
+    assert reports[1]["duration"] == pytest.approx(1.2)
+    assert set(contents(out)) == {"a__b.npz", "b.npz"}
+
+
+def test_a_new_clip_costs_one_clip(tmp_path, monkeypatch):
+    clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
+    extracted: list[str] = []
+
+    def counted(path, settings):
+        extracted.append(path.name)
+        return extract_clip(path, settings)
+
+    monkeypatch.setattr(extraction, "extract_clip", counted)
+    film(clips / "a.mp4", DANCE)
+    extract_folder(clips, out, SETTINGS, cache, jobs=1)
+    before = contents(out)
+    film(clips / "b.mp4", DANCE[:20])
+    extract_folder(clips, out, SETTINGS, cache, jobs=1)
+    assert extracted == ["a.mp4", "b.mp4"]
+    assert contents(out)["a.npz"] == before["a.npz"]
+    (clips / "a.mp4").rename(clips / "c.mp4")  # content counts, not the name
+    extract_folder(clips, out, SETTINGS, cache, jobs=1)
+    assert extracted == ["a.mp4", "b.mp4"]
+    extract_folder(clips, out, replace(SETTINGS, n_mfcc=20), cache, jobs=1)
+    assert extracted == ["a.mp4", "b.mp4", "b.mp4", "c.mp4"]
+
+
+@pytest.mark.slow
+def test_two_workers_find_the_same(tmp_path):
+    clips = tmp_path / "clips"
+    film(clips / "a.mp4", DANCE)
+    film(clips / "b.mp4", DANCE[:20])
+    reports = [extract_folder(clips, tmp_path / f"out{n}", SETTINGS, tmp_path / f"cache{n}", jobs=n) for n in (1, 2)]
+    assert reports[0] == reports[1]
+    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+
+
+def test_no_clip_left_lists_the_reasons(tmp_path):
+    film(tmp_path / "clips" / "a.mp4", DANCE[:4])
+    (tmp_path / "clips" / "b.mov").write_text("no film")
+    with pytest.raises(MediaError, match=r"(?s)no clip can serve.*a\.mp4: 0\.13 s long.*b\.mov: .*not a media file"):
+        extract_folder(tmp_path / "clips", tmp_path / "out", SETTINGS, tmp_path / "cache", jobs=1)
+
+
+def test_folders_without_clips(tmp_path):
+    with pytest.raises(MediaError, match=r"absent is no folder: put dance clips there"):
+        list_clips(tmp_path / "absent")
+    with pytest.raises(MediaError, match="holds no clip: put dance clips there"):
+        list_clips(tmp_path)
+
+
+def test_names_of_clips(tmp_path):
+    for name in ("b.mp4", "a.mp4", "a.MOV", "z/a.webm", ".hidden.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert {name: path.relative_to(tmp_path).as_posix() for name, path in list_clips(tmp_path).items()} == {
+        "a.MOV": "a.MOV",
+        "a.mp4": "a.mp4",
+        "b": "b.mp4",
+        "z__a": "z/a.webm",
+    }
+    (tmp_path / "z__a.webm").touch()
+    with pytest.raises(MediaError, match="rename one"):
+        list_clips(tmp_path)

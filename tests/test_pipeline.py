@@ -1,0 +1,150 @@
+"""The whole pipeline for real: DVC, six stages, two clips of two seconds, MLflow read back by its own client."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+
+from data.demo.make import make_clips, make_songs
+from dancing.hdf5 import open_dataset
+from dancing.video import probe, read_audio
+
+pytestmark = pytest.mark.slow
+STAGES = ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")
+
+
+def run(project: Path, *command: str) -> str:
+    """A command of this environment in the project; its output. Fails the test where the command fails."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, f"{' '.join(command)}:\n{output}"
+    return output
+
+
+def ran(output: str) -> set[str]:
+    return {stage for stage in STAGES if f"Running stage '{stage}'" in output}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of the working tree elsewhere, with two clips, a song and the smallest params."""
+    project = tmp_path_factory.mktemp("checkout") / "project"
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, project / name)
+    make_clips(project / "data/raw", project / "truth", count=2, seconds=(2.0, 2.0), seed=5)
+    make_songs(project / "songs", count=1, seconds=(2.0, 2.0), seed=6)
+    (song,) = (project / "songs").iterdir()
+    values = yaml.safe_load((project / "presets/smoke.yaml").read_text(encoding="utf-8"))
+    values["data"]["clips"], values["render"]["song"] = "data/raw", f"songs/{song.name}"
+    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    # Says which file the code came from: the checkout's, not that of the environment's editable install.
+    with open(project / "src/dancing/losses.py", "a", encoding="utf-8") as code:
+        code.write('\nprint("code from", __file__)\n')
+    run(project, "git", "init", "-q")
+    run(project, "git", "config", "user.email", "test@example.com")
+    run(project, "git", "config", "user.name", "Test")
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "start")
+    return project
+
+
+def test_clips_in_dance_out(project: Path):
+    output = run(project, "dvc", "repro")
+    assert ran(output) == set(STAGES)
+    assert f"code from {project / 'src/dancing/losses.py'}" in output
+    with open_dataset(project / "data/dataset.h5") as dataset:
+        assert {piece.clip for piece in dataset.pieces} == {path.name for path in (project / "data/raw").glob("*.mp4")}
+        assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
+    video = probe(project / "dance.mp4")
+    assert (video.codec, video.has_audio, video.height) == ("h264", True, 128)
+    assert video.duration == pytest.approx(1.0, abs=1 / 30)
+    assert len(read_audio(project / "dance.mp4", 48000)) / 48000 == pytest.approx(1.0, abs=1 / 30)
+    with np.load(project / "dance.npz") as dance:
+        assert dance["landmarks"].shape == (30, 33, 2)
+    motion = json.loads((project / "metrics/motion.json").read_text())
+    assert motion["real"]["magnitude"] == pytest.approx(1.0)
+    assert set(motion) >= {"ours", "real", "ours_to_other_music"}
+    assert "ssim_crop" in json.loads((project / "metrics/image.json").read_text())["ours"]
+
+
+def test_a_second_repro_runs_nothing(project: Path):
+    assert ran(run(project, "dvc", "repro")) == set()
+
+
+def test_an_experiment_runs_what_depends_on_its_change_in_its_own_checkout(project: Path):
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "first results")
+    output = run(project, "dvc", "exp", "run", "--temp", "--name", "wider", "-S", "vae.latent_dim=6")
+    assert ran(output) == {"train_vae", "evaluate", "render"}
+    assert "/.dvc/tmp/exps/" in output.partition("code from ")[2].splitlines()[0]
+    table = json.loads(run(project, "dvc", "exp", "show", "--json"))
+    assert "wider" in json.dumps(table)
+    assert "metrics/motion.json" in run(project, "dvc", "metrics", "diff", "HEAD", "wider")
+
+
+def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("smoke")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = {run.info.run_id: run for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    children = {
+        parent.info.run_name: {
+            run.info.run_name: run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+        }
+        for parent in parents.values()
+    }
+    first = next(name for name in children if name.startswith("repro-"))
+    assert set(children) == {first, "wider"}
+    assert set(children[first]) == set(STAGES)
+    assert set(children["wider"]) == {"train_vae", "evaluate", "render"}
+    assert all(run.info.status == "FINISHED" for run in runs)
+
+    wider = next(run for run in parents.values() if run.info.run_name == "wider")
+    assert wider.data.params["vae.latent_dim"] == "6"
+    assert wider.data.params["gan.model"] == "skeleton"
+    assert {"magnitude", "vae_val_loss"} <= set(wider.data.metrics)
+    commit = run(project, "git", "rev-parse", "HEAD").strip()
+    assert wider.data.tags["DVC_EXP_BASELINE_REV"] == commit
+    losses = client.get_metric_history(children["wider"]["train_vae"].info.run_id, "train_total")
+    assert [loss.step for loss in losses] == [1, 2]
+    artifacts = {
+        stage: {file.path for file in client.list_artifacts(child.info.run_id)}
+        for stage, child in children[first].items()
+    }
+    assert "dance.mp4" in artifacts["render"]
+    assert {"curves.png", "checkpoints", "images"} <= artifacts["train_gan"]
+    assert "motion.json" in artifacts["evaluate"]
+
+    models = mlflow.search_logged_models([experiment.experiment_id], output_format="list")
+    assert {model.name for model in models} == {"song_to_poses", "poses_to_pictures"}
+    painter = next(model for model in models if model.name == "poses_to_pictures")
+    predict = mlflow.pyfunc.load_model(painter.model_uri).predict
+    assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)
+
+
+def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["dvc", "exp", "run", "--temp", "-S", "render.height=7", "-S", "vae.lr=fast"]
+    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "params.yaml has 2 faults" in result.stderr
+    assert "render.height: expected" in result.stderr
+    assert "vae.lr: expected number, got 'fast'" in result.stderr
+    assert "Traceback" not in result.stderr
