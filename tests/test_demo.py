@@ -252,7 +252,9 @@ def test_mediapipe_sees_what_was_drawn(tmp_path):
     assert error[[11, 12, 23, 24]].max() < 0.02
     assert error[[13, 14, 15, 16, 25, 26, 27, 28]].max() < 0.04
     for left, right in ((11, 12), (23, 24)):  # MediaPipe's left is the dancer's
-        assert ((detected[:, left, 0] > detected[:, right, 0]) == (truth[:, left, 0] > truth[:, right, 0])).mean() > 0.95
+        assert (
+            (detected[:, left, 0] > detected[:, right, 0]) == (truth[:, left, 0] > truth[:, right, 0])
+        ).mean() > 0.95
 
 
 def _clip(folder: Path) -> tuple[Path, float]:

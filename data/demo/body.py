@@ -197,7 +197,12 @@ def _arm(
     local = np.stack([-s * np.sin(inwards), np.full_like(inwards, 0.4), np.cos(inwards)], axis=-1)
     thumb = (chest @ local[..., None])[..., 0]
     thumb = unit(thumb - (thumb * hand).sum(axis=-1, keepdims=True) * hand)
-    joints = {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow, f"{side}_wrist": wrist, f"{side}_hand": wrist + hand}
+    joints = {
+        f"{side}_shoulder": shoulder,
+        f"{side}_elbow": elbow,
+        f"{side}_wrist": wrist,
+        f"{side}_hand": wrist + hand,
+    }
     for name, (along, across) in _HAND.items():
         joints[f"{side}_{name}"] = wrist + along * hand + across * thumb
     return joints, thumb

@@ -13,7 +13,7 @@ class Camera:
     height: int
     distance: float = 5.0  # m, to the middle of the floor
     above_floor: float = 1.05  # m
-    pixels_per_metre: float = 206.0  # in the middle of the floor
+    pixels_per_metre: float = 200.0  # in the middle of the floor
     floor: float = 582.0  # px from the top, where the middle of the floor is
 
     @property

@@ -13,10 +13,11 @@ from data.demo.moves import ARMS, HEADS, NEUTRAL, REPERTOIRE, Move, Pose, mirror
 from data.demo.music import Song
 
 MARGIN = 2  # key poses before the first beat and after the last: the first and the last frame are danced too
-FLOW = 0.22  # share of the speed that is kept at a key pose where a motion goes on beyond it: 0 is a robot's
+FLOW = 0.35  # share of the speed that is kept at a key pose where a motion goes on beyond it: 0 is a robot's
 NEAR = 0.03  # m, a foot this near to where it should be stays
 STEP_HEIGHT = 0.07  # m
-STAGE, STAGE_DEPTH = 0.81, 5.0  # m: half the width of the stage in the middle, and how far away the viewer is
+ARC = 60.0  # degrees
+STAGE, STAGE_DEPTH = 0.85, 5.0  # m: half the width of the stage in the middle, and how far away the viewer is
 
 #: Seconds by which parts come later than the feet: motion travels from the hips to the hands.
 LAGS = {"pelvis": -0.02, "hips": -0.02, "chest": 0.0, "head": 0.025, "arm": 0.0, "fore": 0.02, "hand": 0.05}
@@ -75,31 +76,33 @@ def _call(name: str, move: Move, section: str, beats: int, rng: np.random.Genera
 def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
     """The dance that consists of these calls, (T = seconds * fps) frames of it.
 
-    He keeps on the stage: where he would leave it, the spot of that call is moved, and he dances again.
+    He keeps on the stage: a call that would lead him off it comes nearer to the middle and a little smaller, and he
+    dances again.
     """
     seed = int(rng.integers(2**32))
-    for _ in range(4):
+    for _ in range(60):
         body = _perform(song, calls, fps, np.random.default_rng(seed))
-        moves = _way_back(song, calls, fps, body)
-        if not moves.any():
-            break
-        calls = [replace(call, spot=(call.spot[0] + x, call.spot[1])) for call, x in zip(calls, moves, strict=True)]
-    return body
+        leaves = _leaves_stage(song, calls, fps, body)
+        if not leaves.any():
+            return body
+        calls = [_brought_in(call) if leave else call for call, leave in zip(calls, leaves, strict=True)]
+    raise RuntimeError(f"the dance does not fit on the stage: {calls}")
 
 
-def _way_back(song: Song, calls: list[Call], fps: float, body: Body) -> np.ndarray:
-    """By how much the spot of each call must move for all joints to be on stage, (calls,) metres."""
+def _brought_in(call: Call) -> Call:
+    return replace(call, spot=(0.75 * call.spot[0], call.spot[1]), amplitude=0.97 * call.amplitude)
+
+
+def _leaves_stage(song: Song, calls: list[Call], fps: float, body: Body) -> np.ndarray:
+    """Whether any joint is off the stage during each call or on the way to it, (calls,) bool."""
     places = np.stack([path for name, path in body.joints.items() if not name.endswith("_hand")])  # (n, T, 3)
     across = places[..., 0] * STAGE_DEPTH / (STAGE_DEPTH - places[..., 2])  # what is nearer is more easily out of sight
-    left, right = across.min(axis=0), across.max(axis=0)  # (T,)
+    outside = np.abs(across).max(axis=0) > STAGE  # (T,)
+    beat = np.interp(np.arange(len(outside)) / fps, song.beats, np.arange(len(song.beats)))
     ends = np.cumsum([call.beats for call in calls])
-    beat = np.interp(np.arange(len(left)) / fps, song.beats, np.arange(len(song.beats)))
-    moves = []
-    for call, end in zip(calls, ends, strict=True):
-        during = (beat >= end - call.beats - 1) & (beat <= end)
-        over = max(right[during].max() - STAGE, 0.0), max(-STAGE - left[during].min(), 0.0)
-        moves.append(over[1] - over[0])
-    return np.array(moves)
+    return np.array(
+        [outside[(beat >= end - call.beats - 1) & (beat <= end)].any() for call, end in zip(calls, ends, strict=True)]
+    )
 
 
 def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
@@ -107,7 +110,7 @@ def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator
     period = 60 / song.bpm
     around = period * np.arange(1, MARGIN + 1)
     times = np.concatenate([song.beats[0] - around[::-1], song.beats, song.beats[-1] + around])
-    times[1:-1] += rng.normal(0, 0.006, len(times) - 2)  # nobody is exact
+    times[1:-1] += rng.normal(0, 0.010, len(times) - 2)  # nobody is exact
     keys |= _place_feet(keys, hops)
     keys |= _place_hips(keys)
 
@@ -117,6 +120,8 @@ def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator
         if "_foot_" not in name:
             curves[name] = ease(keys[name], times, t - _lag(name), FLOW)
     for side, _ in SIDES:
+        for segment in ("arm", "fore"):
+            curves[f"{side}_{segment}_azimuth"] += _arc(keys[f"{side}_{segment}_lift"], times, t - LAGS[segment])
         for angle in ("lift", "azimuth"):  # the hand trails behind its forearm
             curves[f"{side}_hand_{angle}"] = ease(keys[f"{side}_fore_{angle}"], times, t - LAGS["hand"], FLOW)
         curves |= _foot_curves(keys, side, times, t)
@@ -146,7 +151,7 @@ def _fidget(curves: dict[str, np.ndarray], t: np.ndarray, rng: np.random.Generat
 
 
 def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Channel -> (K,) over K = beats + 2 * MARGIN keys, with "spot_x", "spot_z", "facing"; and where he may hop (K,)."""
+    """Channel -> (K,), also "spot_x", "spot_z" and "facing", for the K beats and margins; and where he may hop (K,)."""
     rows, hops = [], []
     for call in calls:
         move = REPERTOIRE[call.section][call.move]
@@ -157,9 +162,8 @@ def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple
             rows.append(pose | spot)
             hops.append(move.hop)
     total = beats + 2 * MARGIN
-    lead = [rows[1], rows[0]][:MARGIN]
-    rows = (lead + rows + rows[-2:-1] + rows[-1:] + rows[-2:])[:total]
-    hops = ([hops[0]] * MARGIN + hops + [hops[-1]] * (MARGIN + 2))[:total]
+    rows = rows[:MARGIN][::-1] + rows + rows[-MARGIN:]
+    hops = hops[:MARGIN] + hops + hops[-MARGIN:]
     keys = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for name, values in keys.items():
         spread = next((size for ending, size in WOBBLE.items() if name.endswith(ending)), 0.0)
@@ -237,6 +241,17 @@ def ease(keys: np.ndarray, times: np.ndarray, t: np.ndarray, flow: float) -> np.
     return start + (end - start) * rise + period * (speed[k] * leave + speed[k + 1] * arrive)
 
 
+def _arc(lifts: np.ndarray, times: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Degrees by which an arm swings forwards on its way up or down: nobody raises it like a signal."""
+    k, u, _ = _piece(times, t)
+    return ARC * np.clip(np.abs(lifts[k + 1] - lifts[k]) / 90, 0, 1) * _hump(u)
+
+
+def _hump(u: np.ndarray) -> np.ndarray:
+    """0 at the ends, 1 in the middle, with continuous acceleration."""
+    return 64 * (u * (1 - u)) ** 3
+
+
 def _piece(times: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which piece each t is in, how far through it in [0, 1], and how long it is."""
     k = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 2)
@@ -251,7 +266,6 @@ def _foot_curves(keys: dict[str, np.ndarray], side: str, times: np.ndarray, t: n
     lands, rises = (up[k] > NEAR) & (up[k + 1] <= NEAR), (up[k] <= NEAR) & (up[k + 1] > NEAR)
     u = np.where(lands, np.minimum(u / 0.62, 1), np.where(rises, np.maximum(1 - (1 - u) / 0.62, 0), u))
     share = u**3 * (10 - 15 * u + 6 * u**2)
-    hump = 64 * (u * (1 - u)) ** 3
 
     def between(name: str) -> np.ndarray:
         values = keys[f"{side}_foot_{name}"]
@@ -260,8 +274,6 @@ def _foot_curves(keys: dict[str, np.ndarray], side: str, times: np.ndarray, t: n
     x, z = keys[f"{side}_foot_x"], keys[f"{side}_foot_z"]
     steps = np.hypot(x[k + 1] - x[k], z[k + 1] - z[k]) > 1e-6
     curves = {f"{side}_foot_{name}": between(name) for name in ("x", "z", "turn", "up", "pitch")}
-    curves[f"{side}_foot_up"] += hump * np.where(steps & ~lands & ~rises, STEP_HEIGHT, 0)
-    curves[f"{side}_foot_pitch"] += hump * np.where(steps, 16, 0)
+    curves[f"{side}_foot_up"] += _hump(u) * np.where(steps & ~lands & ~rises, STEP_HEIGHT, 0)
+    curves[f"{side}_foot_pitch"] += _hump(u) * np.where(steps, 16, 0)
     return curves
-
-

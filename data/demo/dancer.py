@@ -46,10 +46,14 @@ _SHIRT = np.array(
         (0.30, 0.150, 0.110),
         (0.40, 0.164, 0.115),
         (0.475, 0.172, 0.095),
-        (0.525, 0.110, 0.070),
+        (0.522, 0.118, 0.070),
         (0.548, 0.062, 0.055),
     ]
 )
+
+
+#: Share of the shirt's width that is in the light, from hem to neck.
+_SHIRT_LIT = np.array([0.62, 0.62, 0.63, 0.66, 0.71, 0.86, 0.84, 0.70])
 
 
 def draw_frames(body: Body, width: int, height: int, seed: int = 0) -> Iterator[np.ndarray]:
@@ -115,7 +119,11 @@ class _Frame:
     def blob(self, centres: list[np.ndarray], radii: list[float], colour: Colour) -> None:
         """The hull of balls."""
         points = np.stack(centres)
-        hull(self.picture, circles(self.camera.project(points), np.array(radii) * self.camera.scale(points[:, 2])), colour)
+        hull(
+            self.picture,
+            circles(self.camera.project(points), np.array(radii) * self.camera.scale(points[:, 2])),
+            colour,
+        )
 
     # -------------------------------------------------------------------------------------------------------- legs
 
@@ -147,13 +155,13 @@ class _Frame:
 
     def draw_shirt(self) -> None:
         left, right = self._shirt_edges()
-        polygon(self.picture, self._band(left, right, 0.0, 1.0), SHIRT_SHADE)
-        polygon(self.picture, self._band(left, right, 0.0, 0.66), SHIRT)
+        polygon(self.picture, self._outline(left, right, 1.0), SHIRT_SHADE)
+        polygon(self.picture, self._outline(left, right, _SHIRT_LIT), SHIRT)
         chest = slice(3, 5)
-        for across, colour in ((1.0, STRIPE_SHADE), (0.66, STRIPE)):
+        for across, colour in ((1.0, STRIPE_SHADE), (_SHIRT_LIT[3:5].mean(), STRIPE)):
             polygon(self.picture, self._stripe(left[chest], right[chest], across), colour)
         for side, _ in SIDES:
-            self.blob([self.at[f"{side}_shoulder"] + [0, -0.012, 0]], [0.054], SHIRT if side == "right" else SHIRT_SHADE)
+            self.blob([self.at[f"{side}_shoulder"] + [0, -0.012, 0]], [0.050], SHIRT)
         up, out, forward = self.chest[:, 1], self.chest[:, 0], self.chest[:, 2]
         collar = self.at["shoulders"] + 0.045 * up + 0.035 * forward
         scale = self.camera.scale(collar[2])
@@ -182,9 +190,9 @@ class _Frame:
         middle, reach = self.camera.project(spine), (half * self.camera.scale(spine[:, 2]))[:, None] * across
         return (middle - reach, middle + reach) if high > 0 else (middle, middle)
 
-    def _band(self, left: np.ndarray, right: np.ndarray, start: float, end: float) -> np.ndarray:
-        """The shirt between two shares of its width, hem rounded."""
-        edges = curve(left + start * (right - left)), curve(left + end * (right - left))
+    def _outline(self, left: np.ndarray, right: np.ndarray, share: np.ndarray | float) -> np.ndarray:
+        """The shirt from its left edge to a share of its width, hem rounded."""
+        edges = curve(left), curve(left + np.reshape(share, (-1, 1)) * (right - left))
         sag = self.camera.unit * np.array([0, 4.0])
         hem = curve(np.stack([edges[1][0], 0.5 * (edges[0][0] + edges[1][0]) + sag, edges[0][0]]))
         return np.concatenate([edges[0], edges[1][::-1], hem])
@@ -209,14 +217,31 @@ class _Frame:
         self.draw_hand(side, lit, shade)
         self.limb([shoulder, elbow, wrist], [0.045, 0.039, 0.026], lit, shade)
         if s > 0:
-            self.limb([wrist - 0.030 * _unit(wrist - elbow), wrist - 0.006 * _unit(wrist - elbow)], [0.033, 0.032], BAND, mix(BAND, EYE, 0.25))
-        cloth = mix(SHIRT, SHIRT_SHADE, 0.5 * far + 0.25 * (s > 0))
-        hem = shoulder + 0.55 * (elbow - shoulder)
-        self.limb([shoulder + 0.52 * (elbow - shoulder), shoulder + 0.57 * (elbow - shoulder)], [0.057, 0.058], STRIPE, STRIPE_SHADE)
-        self.limb([shoulder, hem - 0.09 * (elbow - shoulder)], [0.058, 0.0575], cloth, SHIRT_SHADE)
+            self.limb(
+                [wrist - 0.030 * _unit(wrist - elbow), wrist - 0.006 * _unit(wrist - elbow)],
+                [0.033, 0.032],
+                BAND,
+                mix(BAND, EYE, 0.25),
+            )
+        self.draw_sleeve(shoulder, elbow, mix(SHIRT, SHIRT_SHADE, 0.5 * far + 0.25 * (s > 0)))
+
+    def draw_sleeve(self, shoulder: np.ndarray, elbow: np.ndarray, cloth: Colour) -> None:
+        """A short sleeve with a hem, that grows out of the shirt without an edge at the shoulder."""
+        down = elbow - shoulder
+        self.limb([shoulder + 0.50 * down, shoulder + 0.56 * down], [0.054, 0.055], STRIPE, STRIPE_SHADE)
+        points = np.stack([shoulder, shoulder + 0.45 * down])
+        path, radii = self.camera.project(points), np.array([0.050, 0.054]) * self.camera.scale(points[:, 2])
+        tube(self.picture, path, radii, SHIRT_SHADE)
+        tube(
+            self.picture, path + np.array([[0.3], [1.0]]) * radii[:, None] * LIGHT, np.array([0.93, LIT]) * radii, cloth
+        )
 
     def draw_hand(self, side: str, lit: Colour, shade: Colour) -> None:
-        wrist, along, thumb = self.at[f"{side}_wrist"], self.at[f"{side}_hand"] - self.at[f"{side}_wrist"], self.thumbs[side]
+        wrist, along, thumb = (
+            self.at[f"{side}_wrist"],
+            self.at[f"{side}_hand"] - self.at[f"{side}_wrist"],
+            self.thumbs[side],
+        )
         index, pinky = self.at[f"{side}_index"], self.at[f"{side}_pinky"]
         stretched = float(np.clip(self.hand_open[side], 0, 1))
         length = 0.022 + 0.055 * stretched
@@ -252,8 +277,8 @@ class _Frame:
         for side, _ in SIDES:
             if turned[side] > 0.1:
                 self.draw_ear(side)
-        hull(self.picture, self.ball((-0.020, 0.108, 0.046), (0.062, 0.030, 0.050)), HAIR)
-        hull(self.picture, self.ball((-0.032, 0.116, 0.052), (0.036, 0.012, 0.030)), HAIR_LIGHT)
+        hull(self.picture, self.ball((-0.018, 0.114, 0.044), (0.070, 0.036, 0.054)), HAIR)
+        hull(self.picture, self.ball((-0.034, 0.126, 0.052), (0.038, 0.013, 0.030)), HAIR_LIGHT)
 
     def on_head(self, *places: tuple[float, float, float]) -> np.ndarray:
         """Places in the head's axes -> (n, 2) px."""
@@ -301,11 +326,14 @@ def _face_points() -> np.ndarray:
     """Points all over skull and jaw but for what the hair covers, (n, 3) in the head's axes."""
     polar, around = np.meshgrid(np.linspace(0, np.pi, 17), np.linspace(0, 2 * np.pi, 32, endpoint=False))
     ball = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), np.sin(polar) * np.sin(around)], axis=-1)
-    skull, jaw = ([0, 0.028, -0.002] + ball * [0.076, 0.094, 0.094]), ([0, -0.058, 0.028] + ball * [0.056, 0.060, 0.060])
+    skull, jaw = (
+        ([0, 0.028, -0.002] + ball * [0.076, 0.094, 0.094]),
+        ([0, -0.058, 0.028] + ball * [0.056, 0.060, 0.060]),
+    )
     surface = np.concatenate([skull, jaw]).reshape(-1, 3)
     return surface[surface @ _HAIRLINE < 0]
 
 
 _HAIR_CENTRE, _HAIR_RADII = (0, 0.038, -0.014), (0.086, 0.100, 0.098)
-_HAIRLINE = np.array([0.20, 1.0, -0.82])  # a plane through the head's middle that rises to the front, and to his right
+_HAIRLINE = np.array([0.30, 1.0, -0.84])  # a plane through the head's middle that rises to the front, and to his right
 _FACE = _face_points()

@@ -87,7 +87,7 @@ ARMS: Mapping[str, list[Pose]] = {
     "wave wide": alternate(pose(left_arm=(112, 4, 132, 0, 1), right_arm=(136, 14, 176, 170, 1))),
     "reach": alternate(
         pose(left_arm=(160, 10, 170, 20, 1), right_arm=(46, -16, 46, 170, 0.3)),
-        pose(left_arm=(74, 30, 150, 60, 0.3), right_arm=(46, -16, 46, 170, 0.3)),
+        pose(left_arm=(66, 36, 148, 64, 0.3), right_arm=(52, 40, 128, 90, 0.3)),
     ),
     "disco": [
         pose(left_arm=(142, 10, 146, 8, 0.8), right_arm=(44, -16, 46, 170, 0.3)),
@@ -119,24 +119,41 @@ VERSE: Mapping[str, Move] = {
     "grapevine": Move(
         alternate(
             pose(left_foot=(0.14,), right_foot=(0.14,), weight=0.5, pelvis=(6,), chest=(4, 3)),
-            pose(left_foot=(0.14,), right_foot=(-0.20, -0.14, 0, 24), weight=-0.2, pelvis=(-16,), chest=(-8, 5), dip=0.07),
+            pose(
+                left_foot=(0.14,), right_foot=(-0.20, -0.14, 0, 24), weight=-0.2, pelvis=(-16,), chest=(-8, 5), dip=0.07
+            ),
             pose(left_foot=(0.30,), right_foot=(-0.16, -0.14), weight=0.7, pelvis=(6,), chest=(6, 3)),
-            pose(left_foot=(0.30,), right_foot=(-0.14, 0.03, 0, 30), weight=0.8, pelvis=(10, 5), chest=(8, -6), dip=0.06),
+            pose(
+                left_foot=(0.30,), right_foot=(-0.14, 0.03, 0, 30), weight=0.8, pelvis=(10, 5), chest=(8, -6), dip=0.06
+            ),
         ),
         ("snap", "roll", "hips", "clap"),
     ),
     "twist": Move(
         alternate(
             pose(
-                left_foot=(0.13, 0.02, 0, 12, 44), right_foot=(0.13, -0.02, 0, 16, -22),
-                weight=0.35, pelvis=(30, -5), chest=(-14, 6), dip=0.10, bounce=0.01,
+                left_foot=(0.13, 0.02, 0, 12, 44),
+                right_foot=(0.13, -0.02, 0, 16, -22),
+                weight=0.35,
+                pelvis=(30, -5),
+                chest=(-14, 6),
+                dip=0.10,
+                bounce=0.01,
             )
         ),
         ("swing wide", "box", "roll"),
     ),
     "groove": Move(
         alternate(
-            pose(feet=(0.17,), right_foot=(0.17, 0, 0, 18), weight=0.7, sway=0.03, pelvis=(-6, -9), chest=(8, 8), dip=0.06)
+            pose(
+                feet=(0.17,),
+                right_foot=(0.17, 0, 0, 18),
+                weight=0.7,
+                sway=0.03,
+                pelvis=(-6, -9),
+                chest=(8, 8),
+                dip=0.06,
+            )
         ),
         ("snap aside", "snap", "roll", "hips"),
     ),
@@ -153,7 +170,7 @@ VERSE: Mapping[str, Move] = {
         ],
         ("cross", "snap", "pump"),
     ),
-}  # fmt: skip
+}
 
 CHORUS: Mapping[str, Move] = {
     "knee lift": Move(
@@ -173,8 +190,12 @@ CHORUS: Mapping[str, Move] = {
     "running man": Move(
         alternate(
             pose(
-                left_foot=(0.12, 0.18, 0.30, 26), right_foot=(0.12, -0.10, 0, 14),
-                weight=-0.6, pelvis=(6, -5), chest=(-12, 2, 8), dip=0.07,
+                left_foot=(0.12, 0.18, 0.30, 26),
+                right_foot=(0.12, -0.10, 0, 14),
+                weight=-0.6,
+                pelvis=(6, -5),
+                chest=(-12, 2, 8),
+                dip=0.07,
             )
         ),
         ("swing", "pump", "swing wide"),
@@ -188,33 +209,65 @@ CHORUS: Mapping[str, Move] = {
         ("disco", "disco", "flick"),
     ),
     "arms wave": Move(
-        alternate(pose(feet=(0.19,), right_foot=(0.19, 0, 0, 22), weight=0.7, sway=0.03, pelvis=(0, -8), chest=(6, 9), dip=0.05)),
+        alternate(
+            pose(
+                feet=(0.19,), right_foot=(0.19, 0, 0, 22), weight=0.7, sway=0.03, pelvis=(0, -8), chest=(6, 9), dip=0.05
+            )
+        ),
         ("wave", "wave wide", "roof"),
     ),
     "kick": Move(
         alternate(
-            pose(feet=(0.11,), left_foot=(0.30, 0.24, 0.20, 8), weight=-0.85, pelvis=(-8, -4), chest=(12, -6), dip=0.05),
+            pose(
+                feet=(0.11,), left_foot=(0.30, 0.24, 0.20, 8), weight=-0.85, pelvis=(-8, -4), chest=(12, -6), dip=0.05
+            ),
             pose(feet=(0.11,), weight=0.2, dip=0.06),
         ),
         ("swing wide", "cross", "clap"),
     ),
     "lunge": Move(
         alternate(
-            pose(left_foot=(0.34,), right_foot=(0.14, 0, 0, 20), weight=0.6, pelvis=(8, -4), chest=(10, 9), dip=0.16),
+            pose(left_foot=(0.30,), right_foot=(0.14, 0, 0, 20), weight=0.5, pelvis=(8, -4), chest=(10, 9), dip=0.16),
             pose(left_foot=(0.06,), right_foot=(0.14,), weight=-0.3, dip=0.02, chest=(-6, -3)),
         ),
         ("roof", "flick", "cross", "reach"),
     ),
     "half turn": Move(
         [
-            pose(left_foot=(0.16, -0.06, 0, 0, 50), right_foot=(0.10, 0.10, 0, 14, -20), weight=0.4, pelvis=(36,), chest=(40, 3)),
-            pose(left_foot=(0.16, -0.06, 0, 0, 36), right_foot=(0.16, 0.04), weight=-0.5, pelvis=(6, 5), chest=(2, -4), dip=0.07),
-            pose(left_foot=(0.10, 0.10, 0, 14, -20), right_foot=(0.16, 0.04, 0, 0, 50), weight=-0.4, pelvis=(-36,), chest=(-40, -3)),
-            pose(left_foot=(0.16, 0.04), right_foot=(0.16, 0.04, 0, 0, 30), weight=0.5, pelvis=(-6, -5), chest=(-2, 4), dip=0.07),
+            pose(
+                left_foot=(0.16, -0.06, 0, 0, 50),
+                right_foot=(0.10, 0.10, 0, 14, -20),
+                weight=0.4,
+                pelvis=(36,),
+                chest=(40, 3),
+            ),
+            pose(
+                left_foot=(0.16, -0.06, 0, 0, 36),
+                right_foot=(0.16, 0.04),
+                weight=-0.5,
+                pelvis=(6, 5),
+                chest=(2, -4),
+                dip=0.07,
+            ),
+            pose(
+                left_foot=(0.10, 0.10, 0, 14, -20),
+                right_foot=(0.16, 0.04, 0, 0, 50),
+                weight=-0.4,
+                pelvis=(-36,),
+                chest=(-40, -3),
+            ),
+            pose(
+                left_foot=(0.16, 0.04),
+                right_foot=(0.16, 0.04, 0, 0, 30),
+                weight=0.5,
+                pelvis=(-6, -5),
+                chest=(-2, 4),
+                dip=0.07,
+            ),
         ],
         ("snap aside", "wave wide", "roof", "box"),
     ),
-}  # fmt: skip
+}
 
 REPERTOIRE: Mapping[str, Mapping[str, Move]] = {"verse": VERSE, "chorus": CHORUS}
 

@@ -13,9 +13,12 @@ from scipy.signal import butter, fftconvolve, sosfilt
 SAMPLE_RATE = 44100
 STEPS = 16  # to a bar
 
-MAJOR, MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
+Scale = tuple[int, ...]
+
+MAJOR: Scale = (0, 2, 4, 5, 7, 9, 11)
+MINOR: Scale = (0, 2, 3, 5, 7, 8, 10)
 #: Roots of the chords, a bar each, as degrees of the scale.
-PROGRESSIONS = {
+PROGRESSIONS: dict[Scale, tuple[tuple[int, ...], ...]] = {
     MAJOR: ((0, 4, 5, 3), (0, 5, 3, 4), (3, 4, 0, 5), (0, 3, 5, 4)),
     MINOR: ((0, 5, 2, 6), (0, 3, 5, 6), (5, 6, 0, 0), (0, 6, 5, 6)),
 }
@@ -135,7 +138,7 @@ class _Part:
     melody: list[int | None]
 
 
-def _part(kind: str, scale: tuple[int, ...], rng: np.random.Generator) -> _Part:
+def _part(kind: str, scale: Scale, rng: np.random.Generator) -> _Part:
     progressions, drums, bass = PROGRESSIONS[scale], DRUMS[kind], BASS[kind]
     rhythm = RHYTHMS[rng.integers(len(RHYTHMS))] + RHYTHMS[rng.integers(len(RHYTHMS))]
     pentatonic = (0, 1, 2, 4, 5) if scale == MAJOR else (0, 2, 3, 4, 6)
@@ -153,7 +156,7 @@ def _part(kind: str, scale: tuple[int, ...], rng: np.random.Generator) -> _Part:
 
 
 def _play_beat(
-    part: _Part, bar: int, quarter: int, start: float, step: float, tonic: int, scale: tuple[int, ...],
+    part: _Part, bar: int, quarter: int, start: float, step: float, tonic: int, scale: Scale,
     drums: _Mixer, tune: _Mixer, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """The four steps of a beat, all instruments."""

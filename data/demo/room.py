@@ -47,7 +47,9 @@ def _draw_boards(picture: np.ndarray, camera: Camera, corner: float) -> None:
     """Seams between floorboards, which run towards the viewer, and a few joints across."""
     near = 1.2
     for board, x in enumerate(np.arange(-2.0, 2.01, 0.25)):
-        seam = camera.project(np.array([[x - 0.004, 0, BACK_WALL], [x + 0.004, 0, BACK_WALL], [x + 0.004, 0, near], [x - 0.004, 0, near]]))
+        seam = camera.project(
+            np.array([[x - 0.004, 0, BACK_WALL], [x + 0.004, 0, BACK_WALL], [x + 0.004, 0, near], [x - 0.004, 0, near]])
+        )
         polygon(picture, seam, SEAM)
         z = BACK_WALL + (0.5 + 0.83 * board) % 1.9
         joint = camera.project(np.array([[x, 0, z], [x + 0.25, 0, z], [x + 0.25, 0, z + 0.02], [x, 0, z + 0.02]]))
@@ -72,7 +74,7 @@ def draw_shadow(picture: np.ndarray, camera: Camera, feet: np.ndarray, hips: np.
     blot(hips[0], hips[2], 0.34, 0.26, 0.4 * SHADOW)
     for x, y, z in feet:
         blot(x, z, 0.10, 0.11, SHADOW * float(np.clip(1 - 2.5 * (y - 0.03), 0.15, 1)))
-    shade = cv2.GaussianBlur(shade, (0, 0), 0.012 * camera.height / _COARSE)
-    shade = cv2.resize(shade, (width * _COARSE, height * _COARSE), interpolation=cv2.INTER_LINEAR)
-    lit = 1 - shade[: strip.shape[0], : strip.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
+    soft = cv2.GaussianBlur(shade, (0, 0), 0.012 * camera.height / _COARSE)
+    wide = cv2.resize(soft, (width * _COARSE, height * _COARSE), interpolation=cv2.INTER_LINEAR)
+    lit = 1 - wide[: strip.shape[0], : strip.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
     strip[:] = (strip * lit).astype(np.uint8)

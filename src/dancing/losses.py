@@ -107,3 +107,8 @@ class GanLoss:
 def feature_matching(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
     """Mean absolute difference of a discriminator's layers on real and fake (Wang et al., pix2pixHD, 2018)."""
     return torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]).mean()
+
+
+def weighted_l1(fake: torch.Tensor, real: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of pictures (B, 3, H, W), each pixel counting as `weight` (B, 1, H, W) says."""
+    return ((fake - real).abs() * weight).mean() / weight.mean()

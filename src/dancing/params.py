@@ -110,12 +110,13 @@ class Vae(Section):
 class Gan(Section):
     model: Literal["skeleton", "dense"]
     loss: Literal["hinge", "bce"]
-    channels: Annotated[int, Field(ge=4, le=512)]
+    channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
     epochs: Count
     lr: Positive
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     l1_weight: NotNegative
+    person_weight: NotNegative
     feature_weight: NotNegative
     ema: Annotated[_Number, Field(ge=0, lt=1)]
     seed: Seed

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -127,17 +128,18 @@ def read_frames(path: str | os.PathLike, fps: float) -> Iterator[np.ndarray]:
         raise _nothing_decodes(path)
 
 
-def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
-    """The sound of a clip or song as one channel, in step with the pictures of `read_frames`.
+def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2] = 1) -> np.ndarray:
+    """The sound of a clip or song, in step with the pictures of `read_frames`.
 
     Sample 0 is heard when the first picture appears: sound that begins later is led by silence, sound before it is cut
     off. A file without pictures begins with its own first sample. Gaps in the timestamps become silence.
 
     Args:
         sample_rate: wanted, in Hz.
+        channels: 1 mixes what there is to one, 2 is for listening.
 
     Returns:
-        (n,) float32, full scale at 1.
+        (n,) for one channel, (n, 2) for two; float32, full scale at 1.
 
     Raises:
         MediaError: the file is missing or unreadable, has no sound track or none that decodes.
@@ -151,7 +153,7 @@ def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
         stream = container.streams.audio[0]
         stream.thread_type = "AUTO"
         # rematrix_maxval: stereo becomes the mean of its channels; by default it is their sum / sqrt(2), which clips
-        resampler = AudioResampler("fltp", "mono", sample_rate, options={"rematrix_maxval": "1"})
+        resampler = AudioResampler("fltp", "mono" if channels == 1 else "stereo", sample_rate, options={"rematrix_maxval": "1"})
         for frame in chain(_decode(container, stream), [None]):
             for resampled in resampler.resample(frame):
                 time = resampled.time or 0.0
@@ -159,16 +161,16 @@ def read_audio(path: str | os.PathLike, sample_rate: int) -> np.ndarray:
                 start = round((time - zero) * sample_rate)
                 if end is not None and start - end < _SOUND_GAP_S * sample_rate:
                     start = end
-                samples = resampled.to_ndarray()[0]
+                samples = resampled.to_ndarray().T  # (samples, channels)
                 chunks.append((start, samples))
                 end = start + len(samples)
     if end is None or end <= 0:
         raise MediaError(f"{path}: no sound that decodes while its picture lasts: convert it again from its source")
-    sound = np.zeros(end, np.float32)
+    sound = np.zeros((end, channels), np.float32)
     for start, samples in chunks:
         audible = samples[max(-start, 0) :]  # what is heard before the first picture is cut off
         sound[max(start, 0) :][: len(audible)] = audible
-    return sound
+    return sound[:, 0] if channels == 1 else sound
 
 
 def _first_appearance(path: str | os.PathLike) -> float | None:

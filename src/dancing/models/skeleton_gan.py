@@ -26,10 +26,14 @@ class SkeletonGanConfig:
         return max(min(self.height, self.width) / 48, 1.0)
 
 
+_GROUPS = 4
+
+
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     kernel = 4 if stride == 2 else 3
+    # Groups, not instances: a channel's mean over the picture says how much of the dancer is in it, and colours need it.
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=1), nn.InstanceNorm2d(outputs, affine=True), nn.SiLU()
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=1), nn.GroupNorm(_GROUPS, outputs), nn.SiLU()
     )
 
 

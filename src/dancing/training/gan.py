@@ -11,9 +11,10 @@ from torch import nn
 
 from dancing.errors import UserError
 from dancing.hdf5 import Dataset, Piece, Split
-from dancing.losses import GanLoss, feature_matching
+from dancing.losses import GanLoss, feature_matching, weighted_l1
 from dancing.models import build_gan, config_to_dict, gan_config
 from dancing.params import Gan
+from dancing.skeleton import limb_heatmaps
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -136,7 +137,9 @@ class _Trainer:
         player_loss = self.loss.generator(score)
         scalars = {"discriminator": critic_loss, "real_score": real_score.mean(), "fake_score": fake_score.mean()}
         if self.gan.model == "skeleton":
-            scalars["l1"] = F.l1_loss(fake, real)
+            near = limb_heatmaps(landmarks, *real.shape[-2:], thickness=2 * self.player.config.thickness)  # type: ignore
+            weight = 1 + self.gan.person_weight * near.amax(dim=1, keepdim=True)
+            scalars["l1"] = weighted_l1(fake, real, weight)
             matching = feature_matching(real_features, features)
             player_loss = player_loss + self.gan.l1_weight * scalars["l1"] + self.gan.feature_weight * matching
         self.player_optimiser.zero_grad(set_to_none=True)
