@@ -44,8 +44,8 @@ def main() -> None:
         figures.save_figure(PLOTS / "speed.png", speed)
         figures.save_picture(PLOTS / "dances.png", figures.dance_strip(dances, 160, 90, columns=14))
         some = slice(None, None, max(1, len(painted.real) // 12))
-        rows = [list(pictures[some]) for pictures in (painted.real, painted.generated, painted.danced)]
-        figures.save_picture(PLOTS / "pictures.png", figures.grid(rows))
+        sheet = [list(pictures[some]) for pictures in (painted.real, painted.generated, painted.danced)]
+        figures.save_picture(PLOTS / "pictures.png", figures.grid(sheet))
         for path in [*METRICS.glob("*.json"), *PLOTS.iterdir()]:
             run.artifact(path)
 

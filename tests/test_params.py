@@ -48,7 +48,7 @@ def test_what_pyyaml_reads_as_text_is_a_number_here():
         ({"data__height": 100}, "data.height: expected a multiple of 8, got 100"),
         ({"render__seconds": "all"}, "render.seconds: expected number, got 'all'"),
         ({"vae__window": 50}, "vae: window (50 frames) must be a multiple of chunk (16 frames)"),
-        ({"vae__kl_warmup": 61}, "vae: kl_warmup (61 epochs) is longer than the training"),
+        ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
         ({"features__smooth_window": 0.05}, "features: smooth_window (0.05 s) is 1.5 frames at 30 frames/s"),
     ],

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from data.demo.make import make_clips, make_songs
 from dancing.hdf5 import open_dataset
 from dancing.video import probe, read_audio
+from data.demo import make
 
 pytestmark = pytest.mark.slow
 STAGES = ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")
@@ -45,11 +45,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, project / name)
-    make_clips(project / "data/raw", project / "truth", count=2, seconds=(2.0, 2.0), seed=5)
-    make_songs(project / "songs", count=1, seconds=(2.0, 2.0), seed=6)
-    (song,) = (project / "songs").iterdir()
+    made = project / "made"
+    make.main(["clips", "--count", "2", "--seconds", "2", "2", "--seed", "5", "--out", str(made)])
+    make.main(["songs", "--count", "1", "--seconds", "2", "2", "--seed", "6", "--out", str(made)])
     values = yaml.safe_load((project / "presets/smoke.yaml").read_text(encoding="utf-8"))
-    values["data"]["clips"], values["render"]["song"] = "data/raw", f"songs/{song.name}"
+    values["data"]["clips"], values["render"]["song"] = "made/clips", "made/songs/song_1.mp3"
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     # Says which file the code came from: the checkout's, not that of the environment's editable install.
     with open(project / "src/dancing/losses.py", "a", encoding="utf-8") as code:
@@ -67,7 +67,9 @@ def test_clips_in_dance_out(project: Path):
     assert ran(output) == set(STAGES)
     assert f"code from {project / 'src/dancing/losses.py'}" in output
     with open_dataset(project / "data/dataset.h5") as dataset:
-        assert {piece.clip for piece in dataset.pieces} == {path.name for path in (project / "data/raw").glob("*.mp4")}
+        assert {piece.clip for piece in dataset.pieces} == {
+            path.name for path in (project / "made/clips").glob("*.mp4")
+        }
         assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
     video = probe(project / "dance.mp4")
     assert (video.codec, video.has_audio, video.height) == ("h264", True, 128)

@@ -38,7 +38,7 @@ def test_one_batch_is_learnt_by_heart(make_dataset, make_params, tmp_path: Path)
 
 
 def test_a_gan_learns_its_pictures(make_dataset, make_params, tmp_path: Path):
-    gan = make_params({"gan.epochs": 15}).gan
+    gan = make_params({"gan.epochs": 10, "gan.steps_per_epoch": 10}).gan
     history = train_gan(make_dataset(frames=24), gan, tmp_path / "out", tmp_path / "crash")
     assert history[-1]["train_l1"] < 0.6 * history[0]["train_l1"]
 

@@ -31,6 +31,7 @@ class Call:
     """One bar or two of a dance.
 
     spot: metres to the right and towards the viewer of the middle of the floor. facing: degrees to his left.
+    amplitude: how large all of it is; reach: how large the arms' part is besides.
     """
 
     move: str
@@ -42,6 +43,7 @@ class Call:
     facing: float
     spot: tuple[float, float]
     head: int
+    reach: float = 1.0
 
 
 def plan(song: Song, rng: np.random.Generator) -> list[Call]:
@@ -76,7 +78,7 @@ def _call(name: str, move: Move, section: str, beats: int, rng: np.random.Genera
 def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
     """The dance that consists of these calls, (T = seconds * fps) frames of it.
 
-    He keeps on the stage: a call that would lead him off it comes nearer to the middle and a little smaller, and he
+    He keeps on the stage: a call that would lead him off it comes nearer to the middle, with smaller arms, and he
     dances again.
     """
     seed = int(rng.integers(2**32))
@@ -90,7 +92,7 @@ def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator)
 
 
 def _brought_in(call: Call) -> Call:
-    return replace(call, spot=(0.75 * call.spot[0], call.spot[1]), amplitude=0.97 * call.amplitude)
+    return replace(call, spot=(0.75 * call.spot[0], call.spot[1]), reach=0.95 * call.reach)
 
 
 def _leaves_stage(song: Song, calls: list[Call], fps: float, body: Body) -> np.ndarray:
@@ -180,7 +182,11 @@ def _call_pose(call: Call, move: Move, beat: int, swing: float) -> Pose:
     asked = {name: value for part in parts for name, value in part[beat % len(part)].items()}
     asked = mirrored(asked) if call.mirrored else asked
     size = call.amplitude * swing
-    return {name: neutral + size * (asked.get(name, neutral) - neutral) for name, neutral in NEUTRAL.items()}
+    danced = {}
+    for name, neutral in NEUTRAL.items():
+        share = size * call.reach if name.partition("_")[2].startswith(("arm", "fore")) else size
+        danced[name] = neutral + share * (asked.get(name, neutral) - neutral)
+    return danced
 
 
 def _place_feet(keys: dict[str, np.ndarray], hops: np.ndarray) -> dict[str, np.ndarray]:

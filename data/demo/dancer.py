@@ -93,11 +93,15 @@ class _Frame:
         for _, draw in sorted(parts, key=lambda part: part[0]):
             draw()
 
+    def _raised(self, side: str) -> float:
+        """How far a thigh is raised before the shirt, from 0 to 1."""
+        return float(np.clip((self.at[f"{side}_knee"][1] - self.at["hips"][1] + 0.22) / 0.16, 0, 1))
+
     def _leg_depth(self, side: str, middle: float) -> float:
         """Legs are behind the shirt, but for a thigh that is raised."""
-        knee = self.at[f"{side}_knee"]
-        raised = knee[1] > self.at["hips"][1] - 0.22
-        return middle + 0.01 if raised else middle - 0.4 + 0.1 * float(knee[2] - middle)
+        if self._raised(side):
+            return middle + 0.01
+        return middle - 0.4 + 0.1 * float(self.at[f"{side}_knee"][2] - middle)
 
     def _arm_depth(self, side: str, middle: float) -> float:
         elbow, wrist = self.at[f"{side}_elbow"], self.at[f"{side}_wrist"]
@@ -138,7 +142,8 @@ class _Frame:
         lit = mix(TROUSERS, TROUSERS_SHADE, 0.5 * far + (0.12 if s > 0 else 0))
         shade = mix(TROUSERS_SHADE, (30, 36, 66), 0.4 * far)
         cuff = ankle + 0.09 * (knee - ankle)
-        self.limb([hip - [0, 0.01, 0], knee, cuff], [0.080, 0.061, 0.049], lit, shade)
+        thigh = hip + 0.24 * self._raised(side) * (knee - hip)  # the shirt hangs over the top of it
+        self.limb([thigh, knee, cuff], [0.080, 0.061, 0.049], lit, shade)
 
     def draw_shoe(self, side: str) -> None:
         heel, ankle, ball, toe = (self.at[f"{side}_{part}"] for part in ("heel", "ankle", "ball", "foot_index"))

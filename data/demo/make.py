@@ -30,7 +30,6 @@ TITLES = (
 )  # fmt: skip
 CLIP_TEMPI = (90, 140)  # BPM, the slowest and the fastest
 SONG_TEMPI = (104, 124)
-PRESET = "superfast"  # x264's slower presets use its macroblock tree, which does not give the same bytes every time
 
 
 def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
@@ -55,7 +54,7 @@ def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespac
     _save(options.out / "truth" / f"{name}.npz", truth)
     with VideoWriter(
         options.out / "clips" / f"{name}.mp4", fps=options.fps, width=options.width, height=options.height,
-        audio=song.sound, sample_rate=SAMPLE_RATE, preset=PRESET,
+        audio=song.sound, sample_rate=SAMPLE_RATE,
     ) as video:  # fmt: skip
         for frame in draw_frames(body, options.width, options.height, seed=seed[-1]):
             video.write(frame)

@@ -73,7 +73,7 @@ class Move:
 # Hands: about 0.3 is a loose fist, 1 an open hand.
 ARMS: Mapping[str, list[Pose]] = {
     "swing": alternate(pose(left_arm=(38, 75, 100, 100, 0.3), right_arm=(36, -40, 60, 40, 0.3))),
-    "swing wide": alternate(pose(left_arm=(62, 50, 105, 120, 0.4), right_arm=(48, -15, 62, 10, 0.5))),
+    "swing wide": alternate(pose(left_arm=(62, 50, 105, 120, 0.4), right_arm=(40, -15, 50, 16, 0.5))),
     "clap": [pose(arms=(52, 25, 105, 60, 1)), pose(arms=(44, 66, 108, 147, 1))],
     "clap high": [pose(arms=(58, 20, 130, 30, 1)), pose(arms=(112, 52, 158, 150, 1))],
     "hips": alternate(pose(left_arm=(52, -22, 44, 172, 0.2), right_arm=(44, -14, 46, 166, 0.2))),
@@ -81,10 +81,10 @@ ARMS: Mapping[str, list[Pose]] = {
     "box": alternate(pose(left_arm=(78, 22, 152, 30, 0.2), right_arm=(66, 16, 32, 40, 0.2))),
     "roll": alternate(pose(left_arm=(46, 62, 118, 138, 0.2), right_arm=(36, 66, 74, 132, 0.2))),
     "snap": [pose(arms=(22, 10, 52, 24, 0.4)), pose(arms=(36, 30, 126, 50, 0.6))],
-    "snap aside": alternate(pose(left_arm=(54, 12, 136, 20, 0.5), right_arm=(26, 40, 64, 110, 0.5))),
-    "cross": [pose(arms=(36, 62, 104, 156, 0.9)), pose(arms=(48, 6, 60, 2, 1))],
+    "snap aside": alternate(pose(left_arm=(50, 20, 138, 26, 0.5), right_arm=(26, 40, 64, 110, 0.5))),
+    "cross": [pose(arms=(36, 62, 104, 156, 0.9)), pose(arms=(40, 10, 50, 14, 1))],
     "wave": alternate(pose(left_arm=(138, 6, 152, 4, 1), right_arm=(150, 16, 168, 160, 1))),
-    "wave wide": alternate(pose(left_arm=(112, 4, 132, 0, 1), right_arm=(136, 14, 176, 170, 1))),
+    "wave wide": alternate(pose(left_arm=(126, 16, 148, 14, 1), right_arm=(136, 14, 176, 170, 1))),
     "reach": alternate(
         pose(left_arm=(160, 10, 170, 20, 1), right_arm=(46, -16, 46, 170, 0.3)),
         pose(left_arm=(66, 36, 148, 64, 0.3), right_arm=(52, 40, 128, 90, 0.3)),
@@ -98,7 +98,7 @@ ARMS: Mapping[str, list[Pose]] = {
         pose(left_arm=(40, 40, 112, 120, 0.4), right_arm=(40, 40, 112, 120, 0.4)),
     ),
     "pump": [pose(arms=(60, 55, 140, 80, 0.1)), pose(arms=(34, 30, 112, 84, 0.1))],
-    "flick": alternate(pose(left_arm=(84, 10, 92, 30, 1), right_arm=(40, 30, 120, 110, 0.4))),
+    "flick": alternate(pose(left_arm=(66, 30, 108, 52, 1), right_arm=(40, 30, 120, 110, 0.4))),
 }
 
 
@@ -109,25 +109,25 @@ VERSE: Mapping[str, Move] = {
     "side step": Move(alternate(_STEP, _TOUCH), ("swing", "snap", "clap", "snap aside")),
     "two-step": Move(
         alternate(
-            pose(left_foot=(0.13,), right_foot=(0.16,), weight=0.5, pelvis=(8, -4), chest=(-8, 3)),
-            pose(left_foot=(0.13,), right_foot=(0.03,), weight=-0.4, pelvis=(-6, 4), chest=(8, -3), dip=0.05),
-            pose(left_foot=(0.28,), right_foot=(0.03,), weight=0.6, pelvis=(8, -4), chest=(-8, 3)),
-            pose(left_foot=(0.28,), right_foot=(-0.12, 0.02, 0, 28), weight=0.8, chest=(8, -5), dip=0.06),
+            pose(left_foot=(0.11,), right_foot=(0.16,), weight=0.5, pelvis=(8, -4), chest=(-8, 3)),
+            pose(left_foot=(0.11,), right_foot=(0.03,), weight=-0.4, pelvis=(-6, 4), chest=(8, -3), dip=0.05),
+            pose(left_foot=(0.22,), right_foot=(0.03,), weight=0.6, pelvis=(8, -4), chest=(-8, 3)),
+            pose(left_foot=(0.22,), right_foot=(-0.07, 0.02, 0, 28), weight=0.8, chest=(8, -5), dip=0.06),
         ),
         ("swing", "swing wide", "snap"),
     ),
     "grapevine": Move(
         alternate(
-            pose(left_foot=(0.14,), right_foot=(0.14,), weight=0.5, pelvis=(6,), chest=(4, 3)),
+            pose(left_foot=(0.11,), right_foot=(0.14,), weight=0.5, pelvis=(6,), chest=(4, 3)),
             pose(
-                left_foot=(0.14,), right_foot=(-0.20, -0.14, 0, 24), weight=-0.2, pelvis=(-16,), chest=(-8, 5), dip=0.07
+                left_foot=(0.11,), right_foot=(-0.16, -0.14, 0, 24), weight=-0.2, pelvis=(-16,), chest=(-8, 5), dip=0.07
             ),
-            pose(left_foot=(0.30,), right_foot=(-0.16, -0.14), weight=0.7, pelvis=(6,), chest=(6, 3)),
+            pose(left_foot=(0.23,), right_foot=(-0.10, -0.14), weight=0.7, pelvis=(6,), chest=(6, 3)),
             pose(
-                left_foot=(0.30,), right_foot=(-0.14, 0.03, 0, 30), weight=0.8, pelvis=(10, 5), chest=(8, -6), dip=0.06
+                left_foot=(0.23,), right_foot=(-0.08, 0.03, 0, 30), weight=0.8, pelvis=(10, 5), chest=(8, -6), dip=0.06
             ),
         ),
-        ("snap", "roll", "hips", "clap"),
+        ("snap", "roll", "hips", "swing"),
     ),
     "twist": Move(
         alternate(
@@ -211,7 +211,13 @@ CHORUS: Mapping[str, Move] = {
     "arms wave": Move(
         alternate(
             pose(
-                feet=(0.19,), right_foot=(0.19, 0, 0, 22), weight=0.7, sway=0.03, pelvis=(0, -8), chest=(6, 9), dip=0.05
+                feet=(0.19,),
+                right_foot=(0.19, 0, 0, 22),
+                weight=0.55,
+                sway=0.02,
+                pelvis=(0, -8),
+                chest=(6, 7),
+                dip=0.05,
             )
         ),
         ("wave", "wave wide", "roof"),

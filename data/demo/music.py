@@ -79,7 +79,7 @@ def _sections(beats: int, longest: int, rng: np.random.Generator) -> list[Sectio
     start = 0
     while start < beats:
         length = 4 * int(rng.integers(2, longest + 1))
-        if beats - start - length < 6:
+        if beats - start - length < 4:
             length = beats - start
         sections.append(Section(kind, start, length))
         start += length
@@ -169,24 +169,24 @@ def _play_beat(
 
     for i in range(4):
         now, place = start + i * step, 4 * quarter + i
-        for name, volume, pan in (("kick", 0.95, 0), ("snare", 0.42, 0.05), ("hat", 0.16, -0.25)):
+        for name, volume, pan in (("kick", 0.80, 0), ("snare", 0.50, 0.05), ("hat", 0.24, -0.25)):
             mark = part.drums[name][place]
             if mark != ".":
                 drums.add(now, _STROKES[name](rng), volume * (1 if mark == "x" else 0.5), pan)
         if part.bass[place] != ".":
-            tune.add(now, _bass(frequency(root, -1), 2.2 * step if chorus else 3.5 * step), 0.5)
+            tune.add(now, _bass(frequency(root, -1), 2.2 * step if chorus else 3.5 * step), 0.36)
         degree = part.melody[(16 * bar + place) % 32]
         if degree is not None:
             lead = _lead(frequency(degree, 2), 2.5 * step) if chorus else _bell(frequency(degree, 1), 5 * step)
-            tune.add(now, lead, 0.15 if chorus else 0.2, 0.2)
+            tune.add(now, lead, 0.19 if chorus else 0.26, 0.2)
     triad = [frequency(root + third, 1 if root + third < 6 else 0) for third in (0, 2, 4)]
     for pitch, pan in zip(triad, (-0.5, 0.0, 0.5), strict=True):
         if quarter == 0:
             tune.add(start, _pad(pitch, 16 * step), 0.10 if chorus else 0.07, pan)
         if chorus:
-            tune.add(start + 2 * step, _bell(pitch, 2 * step), 0.10, -pan)  # off the beat
+            tune.add(start + 2 * step, _bell(pitch, 2 * step), 0.14, -pan)  # off the beat
         elif quarter % 2 == 0:
-            tune.add(start, _bell(pitch, 6 * step), 0.12, pan)
+            tune.add(start, _bell(pitch, 6 * step), 0.16, pan)
 
 
 # ---------------------------------------------------------------------------------------------------- instruments

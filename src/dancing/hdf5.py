@@ -42,6 +42,8 @@ AUDIO_SEQUENCES = {
     "beat_phase": "sine and cosine of the phase between one beat and the next",
     "beat_nearness": "exp(-distance to the nearest beat / 0.1 s)",
 }
+#: How many of their last columns are the beat's.
+BEAT_COLUMNS = 3
 
 
 class DatasetError(UserError):

@@ -90,6 +90,7 @@ class Vae(Section):
     steps_per_epoch: Count
     patience: Count
     lr: Positive
+    audio_noise: NotNegative
     kl_weight: NotNegative
     kl_warmup: Annotated[int, Field(ge=0)]
     free_bits: NotNegative
@@ -113,6 +114,7 @@ class Gan(Section):
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
     epochs: Count
+    steps_per_epoch: Count
     lr: Positive
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     l1_weight: NotNegative

@@ -61,6 +61,9 @@ def torso_and_root(pixels: np.ndarray) -> tuple[float, np.ndarray]:
     return max(torso, 1e-3), root
 
 
+PoseKind = Literal["picture", "body"]
+
+
 @dataclass(frozen=True)
 class PoseSpace:
     """The numbers that a VAE learns, and the way there and back.
@@ -71,7 +74,7 @@ class PoseSpace:
     Either is standardised by mean and std of the training part, so D-vectors are about N(0, 1).
     """
 
-    kind: Literal["picture", "body"]
+    kind: PoseKind
     width: int
     height: int
     torso: float  # px, median over the training clips; what generated bodies are scaled to
@@ -80,7 +83,7 @@ class PoseSpace:
     std: np.ndarray = field(repr=False)  # (D,)
 
     @classmethod
-    def fit(cls, kind: Literal["picture", "body"], clips: Sequence[np.ndarray], width: int, height: int) -> "PoseSpace":
+    def fit(cls, kind: PoseKind, clips: Sequence[np.ndarray], width: int, height: int) -> "PoseSpace":
         """Take the statistics of training clips, each (T, 33, 2) in [0, 1] of a width x height picture."""
         size = np.array([width, height], dtype=np.float32)
         scales, roots = zip(*(torso_and_root(clip * size) for clip in clips), strict=True)

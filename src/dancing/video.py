@@ -153,7 +153,9 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
         stream = container.streams.audio[0]
         stream.thread_type = "AUTO"
         # rematrix_maxval: stereo becomes the mean of its channels; by default it is their sum / sqrt(2), which clips
-        resampler = AudioResampler("fltp", "mono" if channels == 1 else "stereo", sample_rate, options={"rematrix_maxval": "1"})
+        resampler = AudioResampler(
+            "fltp", "mono" if channels == 1 else "stereo", sample_rate, options={"rematrix_maxval": "1"}
+        )
         for frame in chain(_decode(container, stream), [None]):
             for resampled in resampler.resample(frame):
                 time = resampled.time or 0.0
@@ -294,7 +296,6 @@ class VideoWriter:
             silence, to the length of the pictures.
         sample_rate: of the audio in Hz.
         crf: x264's constant rate factor: 0 is lossless, 18 visually so, 23 smaller.
-        preset: x264's preset: speed against size.
 
     Raises:
         MediaError: odd sizes, a picture of another shape, sound without its rate, no picture at all.
@@ -309,7 +310,6 @@ class VideoWriter:
         audio: np.ndarray | None = None,
         sample_rate: int | None = None,
         crf: int = 18,
-        preset: str = "veryfast",
     ) -> None:
         self.path = Path(path)
         if width % 2 or height % 2 or width <= 0 or height <= 0:
@@ -326,7 +326,8 @@ class VideoWriter:
         self._partial = _partial_path(self.path)
         self._container = _create(self._partial, "mp4", {"movflags": "+faststart"})
         try:
-            options = {"crf": str(crf), "preset": preset, "threads": _ENCODER_THREADS}
+            # Without the macroblock tree: with it, x264 does not write the same bytes every time.
+            options = {"crf": str(crf), "preset": "veryfast", "threads": _ENCODER_THREADS, "x264-params": "mbtree=0"}
             self._video = self._container.add_stream("libx264", rate=self._fps, options=options)
             self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
             context = self._video.codec_context

@@ -31,7 +31,7 @@ _GROUPS = 4
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     kernel = 4 if stride == 2 else 3
-    # Groups, not instances: a channel's mean over the picture says how much of the dancer is in it, and colours need it.
+    # Groups, not instances: taking each channel's mean out loses colours, and spikes (seen as blobs) get round it.
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=1), nn.GroupNorm(_GROUPS, outputs), nn.SiLU()
     )

@@ -100,8 +100,8 @@ class Ema:
         decay = min(self.decay, (1 + step) / (10 + step))
         for mine, its in zip(self.model.parameters(), model.parameters(), strict=True):
             mine.lerp_(its, 1 - decay)
-        for mine, its in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(its)
+        for kept, new in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(new)
 
 
 class Means:

@@ -1,5 +1,6 @@
 """The training loop of the GANs that turn poses into pictures."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def train_gan(
     players = build_gan(config)
     if gan.model == "skeleton":
         players[0].plate.copy_(background_plate(train))  # type: ignore[operator]
-    trainer = _Trainer(*players, gan, device)
+    trainer = _Trainer(*players, gan, device, total_steps=gan.epochs * gan.steps_per_epoch)
 
     history: History = []
     best = float("inf")
@@ -92,10 +93,10 @@ def train_gan(
     fixed = val.batch(val.spread(SAMPLES), device)
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
-        order = torch.randperm(len(train), generator=generator(gan.seed, epoch)).tolist()
-        means = Means()
-        for first in range(0, len(order), gan.batch_size):
-            means.add(trainer.step(*train.batch(sorted(order[first : first + gan.batch_size]), device)))
+        rng, means = generator(gan.seed, epoch), Means()
+        for _ in range(gan.steps_per_epoch):
+            rows = torch.randint(len(train), (gan.batch_size,), generator=rng).tolist()
+            means.add(trainer.step(*train.batch(rows, device)))
         losses = means.result("train_") | {"val_l1": trainer.validate(val, gan.batch_size)}
         check_finite(losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
@@ -114,8 +115,10 @@ def train_gan(
 class _Trainer:
     """Two players, their optimisers, and the generator's averaged twin."""
 
-    def __init__(self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device) -> None:
-        self.gan, self.device, self.steps = gan, device, 0
+    def __init__(
+        self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device, total_steps: int
+    ) -> None:  # fmt: skip
+        self.gan, self.device, self.steps, self.total_steps = gan, device, 0, total_steps
         self.player, self.critic = player.to(device), critic.to(device)
         self.ema = Ema(self.player, gan.ema)
         self.loss = GanLoss(gan.loss)
@@ -124,6 +127,8 @@ class _Trainer:
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=gan.lr, betas=betas)
 
     def step(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.gan.model == "skeleton":  # the seed's learning rate is constant
+            self._cool_down()
         fake = self.player(landmarks)
         real_score, real_features = self.critic(landmarks, real)
         fake_score, _ = self.critic(landmarks, fake.detach())
@@ -149,6 +154,13 @@ class _Trainer:
         self.steps += 1
         self.ema.update(self.player, self.steps)
         return scalars | {"generator": player_loss}
+
+    def _cool_down(self) -> None:
+        """Learning rates along half a cosine to zero (Loshchilov and Hutter, 2017): the last passes sharpen."""
+        rate = self.gan.lr * 0.5 * (1 + math.cos(math.pi * self.steps / self.total_steps))
+        for optimiser in (self.player_optimiser, self.critic_optimiser):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
 
     @torch.no_grad()
     def validate(self, pictures: Pictures, batch_size: int) -> float:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from dancing.errors import UserError
-from dancing.hdf5 import Dataset, Piece
+from dancing.hdf5 import BEAT_COLUMNS, Dataset, Piece
 from dancing.losses import MotionLoss, SeedVaeLoss
 from dancing.models import build_vae, config_to_dict, vae_config
 from dancing.params import Vae
-from dancing.skeleton import PoseSpace
+from dancing.skeleton import PoseKind, PoseSpace, mirrored
 from dancing.training.common import (
     CrashState,
     Epoch,
@@ -29,13 +29,22 @@ from dancing.training.common import (
 
 
 class Windows:
-    """All pieces of a split laid end to end on the device, and windows cut from them."""
+    """All pieces of a split laid end to end on the device, and windows cut from them.
 
-    def __init__(self, dataset: Dataset, pieces: list[Piece], space: PoseSpace, length: int, device: torch.device):
+    With `mirror` each dance is there twice: as it is, and with left and right swapped.
+    """
+
+    def __init__(
+        self, dataset: Dataset, pieces: list[Piece], space: PoseSpace, length: int, device: torch.device,
+        mirror: bool = False,
+    ) -> None:  # fmt: skip
         pieces = [piece for piece in pieces if len(piece) >= length]
         self.length = length
-        self.audio = torch.from_numpy(np.concatenate([dataset.audio(piece) for piece in pieces])).to(device)
-        self.pose = torch.from_numpy(np.concatenate([space.encode(piece.landmarks) for piece in pieces])).to(device)
+        audio, dances = [dataset.audio(piece) for piece in pieces], [piece.landmarks for piece in pieces]
+        if mirror:
+            pieces, audio, dances = 2 * pieces, 2 * audio, dances + [mirrored(dance) for dance in dances]
+        self.audio = torch.from_numpy(np.concatenate(audio)).to(device)
+        self.pose = torch.from_numpy(np.concatenate([space.encode(dance) for dance in dances])).to(device)
         starts = np.cumsum([0, *map(len, pieces)])[:-1]
         #: First frames from which a whole window fits into its piece.
         self.random_starts = torch.cat(
@@ -80,10 +89,11 @@ def train_vae(
     device = pick_device()
     crash = CrashState(crash_dir, "train_vae", vae.model_dump(), file_digest(dataset.path), device.type)
     train_pieces = dataset.split("train")
-    kind = "picture" if vae.model == "lstm" else "body"
+    kind: PoseKind = "picture" if vae.model == "lstm" else "body"
     space = PoseSpace.fit(kind, [piece.landmarks for piece in train_pieces], dataset.width, dataset.height)
     length = window_length(dataset, vae)
-    train = Windows(dataset, train_pieces, space, length, device)
+    # The seed's model learns where in the picture the dancer stands: a mirrored dance would be elsewhere.
+    train = Windows(dataset, train_pieces, space, length, device, mirror=vae.model == "motion")
     val = Windows(dataset, dataset.split("val"), space, length, device)
 
     config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim)
@@ -145,6 +155,8 @@ def _train_epoch(
     means = Means()
     for _ in range(vae.steps_per_epoch):
         audio, pose = windows.random(vae.batch_size, rng)
+        if vae.model == "motion":
+            audio = _disturbed(audio, vae.audio_noise, rng)
         noise = torch.randn(model.noise_shape(len(audio), windows.length), generator=rng).to(audio.device)
         decoded, mean, log_var = model(audio, pose, noise)
         scalars = loss(decoded, pose, mean, log_var, warmup)
@@ -154,6 +166,13 @@ def _train_epoch(
         optimiser.step()
         means.add(scalars)
     return means.result("train_")
+
+
+def _disturbed(audio: torch.Tensor, spread: float, rng: torch.Generator) -> torch.Tensor:
+    """Noise on all audio features but the beat's: a few songs' timbre must not be learnt by heart, their beat must."""
+    noise = spread * torch.randn(audio.shape, generator=rng).to(audio.device)
+    noise[..., -BEAT_COLUMNS:] = 0
+    return audio + noise
 
 
 @torch.no_grad()
