@@ -11,7 +11,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
-	@$(BIN)/dvc repro -q
+	@$(BIN)/dvc repro
 	@echo "dance.mp4 is ready: open it. The measures are in metrics/, the runs behind them at 'make ui'."
 
 test: .venv/installed-dev
