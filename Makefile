@@ -6,6 +6,8 @@
 FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell $(name) $(FITS) && echo $(name))))
 BIN := .venv/bin
+# DVC's stages say `python`: it must be this environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test ui setup check clean
 .DEFAULT_GOAL := demo
