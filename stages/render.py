@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dancing import rendering
-from dancing.errors import exit_on_user_error
+from dancing import figures, rendering
+from dancing.errors import UserError, exit_on_user_error
 from dancing.inference import Dancer, Painter
 from dancing.params import Render, load_params
 from dancing.tracking import stage_run
 from dancing.video import VideoWriter
 
-OUT = Path("dance.mp4")
+OUT, SHEET = Path("dance.mp4"), Path("plots/render/contact_sheet.png")
+#: How many of the video's frames, evenly spaced, are on the contact sheet.
+STILLS = 10
 
 
 def main() -> None:
@@ -25,9 +27,11 @@ def main() -> None:
     options = _arguments(params.render)
     by_hand = options.out != OUT
     with nullcontext() if by_hand else stage_run("render", params) as run:
-        _render(options, params.render)
+        stills = _render(options, params.render)
         if run:
+            figures.save_picture(SHEET, figures.contact_sheet(stills, columns=STILLS // 2))
             run.artifact(options.out)
+            run.artifact(SHEET)
 
 
 def _arguments(render: Render) -> argparse.Namespace:
@@ -39,7 +43,10 @@ def _arguments(render: Render) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _render(options: argparse.Namespace, render: Render) -> None:
+def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
+    """Write the video and its poses; the contact sheet's pictures are returned."""
+    if options.out.suffix.lower() != ".mp4":
+        raise UserError(f"{options.out}: the video is written as mp4; give a name that ends in .mp4")
     dancer, painter = Dancer.load(Path("models/vae/best.pt")), Painter.load(Path("models/gan/best.pt"))
     song = rendering.read_song(options.song, dancer.fps, dancer.n_mfcc, options.seconds)
     landmarks = dancer.dance(song.features, options.seed, render.temperature)
@@ -49,12 +56,17 @@ def _render(options: argparse.Namespace, render: Render) -> None:
         sample_rate=rendering.SOUND_RATE, crf=render.quality,
     ) as video:  # fmt: skip
         pictures = rendering.frames(landmarks, painter, render.height)
-        for picture in tqdm(pictures, desc="render", total=len(landmarks), unit="frame", disable=None):
+        wanted = set(np.linspace(0, len(landmarks) - 1, STILLS).astype(int))
+        stills = []
+        for k, picture in enumerate(tqdm(pictures, desc="render", total=len(landmarks), unit="frame", disable=None)):
             video.write(picture)
+            if k in wanted:
+                stills.append(picture)
     np.savez_compressed(
         options.out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=painter.width,
         height=painter.height, beats=song.beats,
     )  # fmt: skip
+    return stills
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from dancing.errors import UserError
 from dancing.inference import Dancer, Painter, SongToPoses
 from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint
-from dancing.training.gan import train_gan
+from dancing.training.gan import Pictures, background_plate, train_gan
 from dancing.training.vae import Windows, train_vae
 
 
@@ -172,3 +172,14 @@ def test_training_needs_neither_librosa_nor_mediapipe_nor_dvc():
     root = Path(__file__).resolve().parents[1]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_plate_is_the_room_even_where_the_dancer_mostly_stands(make_dataset):
+    from conftest import make_pictures
+
+    dataset = make_dataset(frames=40)
+    plate = background_plate(Pictures(dataset, "train"))
+    room = make_pictures(np.full((1, 33, 2), -9.0), 32, 32)[0].astype(float)  # nobody in it
+    shown = (plate[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    crowded = dataset.frames(dataset.pieces[0]).astype(float).mean(axis=0)
+    assert abs(shown - room).mean() < 0.35 * abs(crowded - room).mean()

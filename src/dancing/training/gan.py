@@ -60,9 +60,15 @@ class Pictures:
 
 
 def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
-    """The scene without the dancer: each pixel's median over `count` pictures, (1, 3, H, W) in [-1, 1]."""
-    _, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
-    return frames.median(dim=0, keepdim=True).values
+    """The scene without the dancer, (1, 3, H, W) in [-1, 1]: each pixel's median over those of `count` pictures in which
+    no limb is near it; over all of them where there is always one."""
+    landmarks, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
+    height, width = frames.shape[-2:]
+    near = torch.stack(
+        [limb_heatmaps(pose[None], height, width, thickness=height / 32)[0].amax(0) for pose in landmarks]
+    )
+    free = frames.masked_fill((near > 0.2)[:, None], float("nan")).nanmedian(dim=0, keepdim=True).values
+    return torch.where(free.isnan(), frames.median(dim=0, keepdim=True).values, free)
 
 
 def train_gan(
