@@ -1,6 +1,6 @@
 """From clips to dataset.h5: what is held out, and that sound, pose and picture of a row belong to one instant."""
 
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_time_is_cut_in_order_with_a_guard_between(start, length, val, test):
     assert [name for name, _, _ in parts] == [n for n in ("train", "val", "test") if n in [p[0] for p in parts]]
     assert parts[0][1] == start
     assert parts[-1][2] == start + length
-    for (_, _, stop), (_, following, _) in zip(parts, parts[1:], strict=False):
+    for (_, _, stop), (_, following, _) in pairwise(parts):
         assert following - stop >= min(15, length // 20)
     assert sum(b - a for _, a, b in parts) >= 0.85 * length
 

@@ -1,5 +1,6 @@
 """A song through both models to a video: lengths, step of sound and dance, the same seed the same file."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +36,10 @@ def trained(make_dataset, make_params, tmp_path: Path) -> Path:
 
 
 def render(folder: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = {list(options)!r}\n"
-               "import runpy; runpy.run_module('stages.render', run_name='__main__')"]  # fmt: skip
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    """`python -m stages.render`, run in another folder than the project's."""
+    command = [sys.executable, "-m", "stages.render", *options]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def test_by_hand(trained: Path):

@@ -60,15 +60,27 @@ class Pictures:
 
 
 def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
-    """The scene without the dancer, (1, 3, H, W) in [-1, 1]: each pixel's median over those of `count` pictures in which
-    no limb is near it; over all of them where there is always one."""
+    """The scene without the dancer, (1, 3, H, W) in [-1, 1].
+
+    Each pixel's median over those of `count` pictures in which no limb is near it; where there is always one, what is
+    round about goes on.
+    """
     landmarks, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
     height, width = frames.shape[-2:]
     near = torch.stack(
         [limb_heatmaps(pose[None], height, width, thickness=height / 32)[0].amax(0) for pose in landmarks]
     )
-    free = frames.masked_fill((near > 0.2)[:, None], float("nan")).nanmedian(dim=0, keepdim=True).values
-    return torch.where(free.isnan(), frames.median(dim=0, keepdim=True).values, free)
+    plate = frames.masked_fill((near > 0.2)[:, None], float("nan")).nanmedian(dim=0, keepdim=True).values
+    known = ~plate[:, :1].isnan()
+    if not known.any():
+        return frames.median(dim=0, keepdim=True).values
+    plate = plate.nan_to_num()
+    while not known.all():  # ring by ring inwards: an unknown pixel becomes the mean of its known neighbours
+        share = F.avg_pool2d(known.float(), 3, stride=1, padding=1)
+        spread = F.avg_pool2d(plate * known, 3, stride=1, padding=1) / share.clamp_min(1e-6)
+        ring = (share > 0) & ~known
+        plate, known = torch.where(ring, spread, plate), known | ring
+    return plate
 
 
 def train_gan(
