@@ -75,7 +75,9 @@ class StageRun:
             signature=signature,
             # The default, pt2, freezes the length of a sequence.
             serialization_format="pickle",
-            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "dancing"],
+            # The model brings this package's code along; what that imports is on the registries.
+            code_paths=[str(Path(__file__).parent)],
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "h5py", "numpy", "pydantic", "pyyaml"],
         )
 
 

@@ -1,5 +1,6 @@
 """The training loop of the GANs that turn poses into pictures."""
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -103,9 +104,11 @@ def train_gan(
 
     history: History = []
     best = float("inf")
+    best_checkpoint: dict[str, Any] = {}
     if state := crash.load():
         trainer.load_state_dict(state["trainer"])
-        history, best = state["history"], state["best"]
+        history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
+        save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
 
     content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
     fixed = val.batch(val.spread(SAMPLES), device)
@@ -118,12 +121,14 @@ def train_gan(
         losses = means.result("train_") | {"val_l1": trainer.validate(val, gan.batch_size)}
         check_finite(losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
-        checkpoint = content | {"epoch": epoch, **trainer.weights()}
+        checkpoint = copy.deepcopy(content | {"epoch": epoch, **trainer.weights()})
         if losses["val_l1"] < best:
-            best = losses["val_l1"]
+            best, best_checkpoint = losses["val_l1"], checkpoint
             save_checkpoint(out / "best.pt", checkpoint)
         save_checkpoint(out / "last.pt", checkpoint)
-        crash.save({"trainer": trainer.state_dict(), "history": history, "best": best})
+        crash.save(
+            {"trainer": trainer.state_dict(), "history": history, "best": best, "best_checkpoint": best_checkpoint}
+        )  # fmt: skip
         show(bar, losses, "train_generator", "train_discriminator", "val_l1")
         on_epoch(Epoch(epoch, losses, lambda: trainer.samples(*fixed)))
     crash.clear()

@@ -1,5 +1,6 @@
 """The training loop of the VAEs that turn sound into poses."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,13 @@ def train_vae(
     }  # fmt: skip
     history: History = []
     best, best_epoch = float("inf"), 0
+    best_checkpoint: dict[str, Any] = {}
     if state := crash.load():
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
+        best_checkpoint = state["best_checkpoint"]
+        save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
 
     bar = progress(range(len(history) + 1, vae.epochs + 1), f"train_vae ({device.type})", vae.epochs, len(history))
     for epoch in bar:
@@ -124,13 +128,14 @@ def train_vae(
         losses |= _validate(model, loss, val)
         check_finite(losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
+        checkpoint = content | {"epoch": epoch, "state": copy.deepcopy(model.state_dict())}
         if losses["val_total"] < best:
-            best, best_epoch = losses["val_total"], epoch
-            save_checkpoint(out / "best.pt", content | {"epoch": epoch, "state": model.state_dict()})
-        save_checkpoint(out / "last.pt", content | {"epoch": epoch, "state": model.state_dict()})
+            best, best_epoch, best_checkpoint = losses["val_total"], epoch, checkpoint
+            save_checkpoint(out / "best.pt", checkpoint)
+        save_checkpoint(out / "last.pt", checkpoint)
         crash.save(
             {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "history": history, "best": best,
-             "best_epoch": best_epoch}
+             "best_epoch": best_epoch, "best_checkpoint": best_checkpoint}
         )  # fmt: skip
         show(bar, losses, "train_total", "val_total", "train_kl")
         on_epoch(Epoch(epoch, losses, lambda: _samples(model, val, space, vae)))
