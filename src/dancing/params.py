@@ -116,6 +116,7 @@ class Gan(Section):
     epochs: Count
     steps_per_epoch: Count
     lr: Positive
+    discriminator_lr: Positive
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     l1_weight: NotNegative
     person_weight: NotNegative

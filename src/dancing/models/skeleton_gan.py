@@ -87,21 +87,31 @@ class SkeletonGenerator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges every patch of a picture, knowing the pose that it should show."""
+    """Judges every patch of a picture, knowing the pose that it should show.
+
+    Beside the picture it is given the picture's fine detail, what a 3 x 3 blur takes away, made stronger: a blurred face
+    differs from a sharp one in little else, and without it hundreds of steps go by before the difference is found.
+    """
+
+    DETAIL = 4.0
 
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
         self.config, c = config, config.channels
         self.layers = nn.ModuleList(
-            nn.utils.parametrizations.spectral_norm(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
-            for inputs, outputs in ((3 + len(LIMBS), c), (c, 2 * c), (2 * c, 4 * c))
+            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
+            for inputs, outputs in ((6 + len(LIMBS), c), (c, 2 * c), (2 * c, 4 * c))
         )
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, a=0.2)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.score = nn.Conv2d(4 * c, 1, 3, padding=1)
 
     def forward(self, landmarks: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Pictures (B, 3, H, W) of landmarks (B, 33, 2) -> logits (B, 1, H / 8, W / 8) and the layers' outputs."""
         limbs = limb_heatmaps(landmarks, self.config.height, self.config.width, self.config.thickness)
-        x, features = torch.cat([pictures, limbs], dim=1), []
+        blurred = F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
+        x, features = torch.cat([pictures, self.DETAIL * (pictures - blurred), limbs], dim=1), []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             features.append(x)

@@ -147,7 +147,7 @@ class _Trainer:
         self.loss = GanLoss(gan.loss)
         betas = (gan.betas[0], gan.betas[1])
         self.player_optimiser = torch.optim.Adam(self.player.parameters(), lr=gan.lr, betas=betas)
-        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=gan.lr, betas=betas)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=gan.discriminator_lr, betas=betas)
 
     def step(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
         if self.gan.model == "skeleton":  # the seed's learning rate is constant
@@ -180,10 +180,9 @@ class _Trainer:
 
     def _cool_down(self) -> None:
         """Learning rates along half a cosine to zero (Loshchilov and Hutter, 2017): the last passes sharpen."""
-        rate = self.gan.lr * 0.5 * (1 + math.cos(math.pi * self.steps / self.total_steps))
-        for optimiser in (self.player_optimiser, self.critic_optimiser):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+        share = 0.5 * (1 + math.cos(math.pi * self.steps / self.total_steps))
+        self.player_optimiser.param_groups[0]["lr"] = share * self.gan.lr
+        self.critic_optimiser.param_groups[0]["lr"] = share * self.gan.discriminator_lr
 
     @torch.no_grad()
     def validate(self, pictures: Pictures, batch_size: int) -> float:
