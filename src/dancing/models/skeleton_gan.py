@@ -89,8 +89,8 @@ class SkeletonGenerator(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Judges every patch of a picture, knowing the pose that it should show.
 
-    Beside the picture it is given the picture's fine detail, what a 3 x 3 blur takes away, made stronger: a blurred face
-    differs from a sharp one in little else, and without it hundreds of steps go by before the difference is found.
+    Beside the picture it is given the picture's fine detail, what a 3 x 3 blur takes away, made stronger: a blurred
+    face differs from a sharp one in little else, and without it hundreds of steps go by before that is found.
     """
 
     DETAIL = 4.0
