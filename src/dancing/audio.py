@@ -106,6 +106,17 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
     )
 
 
+def warm_up() -> None:
+    """Have librosa compile what `extract` uses, before several processes do.
+
+    On a fresh install numba compiles it at the first use and keeps it on disk; two processes that do so at once can
+    crash (seen: a segmentation fault in a worker).
+    """
+    clicks = np.zeros(sample_rate_for(30) * 3, np.float32)
+    clicks[:: sample_rate_for(30) // 2] = 1.0
+    extract(clicks, 30, n_mfcc=13)
+
+
 def _onset_envelope(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Onset strength on the fine grid and its times: (n,) each; scaled so that a strong onset is 1."""
     loudest = np.abs(sound).max()

@@ -191,8 +191,11 @@ def extract_folder(
     for stale in out_dir.glob("*.npz"):
         stale.unlink()
 
+    files = {name: cache_dir / f"{_key(path, settings)}.npz" for name, path in clips.items()}
+    if not all(file.exists() for file in files.values()):
+        audio.warm_up()
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(jobs), len(clips)), return_as="generator")
-    results = parallel(joblib.delayed(_extract_cached)(path, settings, cache_dir) for path in clips.values())
+    results = parallel(joblib.delayed(_extract_cached)(path, settings, files[name]) for name, path in clips.items())
     reports = []
     progress = tqdm(results, total=len(clips), unit="clip", desc="extract", disable=None)  # None: only on a terminal
     for (name, path), (cached, reason) in zip(clips.items(), progress, strict=True):
@@ -207,10 +210,9 @@ def extract_folder(
     return reports
 
 
-def _extract_cached(path: Path, settings: ExtractionSettings, cache_dir: Path) -> tuple[Path | None, str]:
+def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> tuple[Path | None, str]:
     """The file of a clip's features, or None with the reason. An exception here would end all the workers."""
     try:
-        cached = cache_dir / f"{_key(path, settings)}.npz"
         if not cached.exists():
             with threadpool_limits(1):  # sums differ in the last bit with the number of threads
                 extract_clip(path, settings).save(cached)
