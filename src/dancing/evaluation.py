@@ -84,10 +84,10 @@ def evaluate_images(
     return ImageResult(rows, real, generated, danced)
 
 
-def means(rows: dict[str, Row], digits: int = 4) -> dict[str, dict[str, float | None]]:
-    """The numbers alone, rounded, for `dvc metrics`."""
+def means(rows: dict[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
+    """The means of these metrics alone, rounded, for `dvc metrics`; a row without such a value goes without it."""
     return {
-        name: {metric: None if value["mean"] is None else round(value["mean"], digits) for metric, value in row.items()}
+        name: {key: round(row[key]["mean"], digits) for key in metrics if key in row and row[key]["mean"] is not None}
         for name, row in rows.items()
     }
 
