@@ -17,8 +17,7 @@ def main() -> None:
     settings = ExtractionSettings(
         fps=features.fps,
         n_mfcc=features.n_mfcc,
-        smooth_window_s=features.smooth_window,
-        smooth_order=features.smooth_order,
+        smooth_cutoff=features.smooth_cutoff,
         max_gap_s=features.max_gap,
         min_length_s=features.min_length,
         min_detected=features.min_detected,

@@ -18,9 +18,7 @@ from dancing.extraction import (
 )
 from dancing.video import MediaError
 
-SETTINGS = ExtractionSettings(
-    fps=30, n_mfcc=13, smooth_window_s=0.25, smooth_order=3, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5
-)
+SETTINGS = ExtractionSettings(fps=30, n_mfcc=13, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
 DANCE = [draw(k / 5) for k in range(36)]
 
 

@@ -50,7 +50,10 @@ def test_what_pyyaml_reads_as_text_is_a_number_here():
         ({"vae__window": 50}, "vae: window (50 frames) must be a multiple of chunk (16 frames)"),
         ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
-        ({"features__smooth_window": 0.05}, "features: smooth_window (0.05 s) is 1.5 frames at 30 frames/s"),
+        (
+            {"features__smooth_cutoff": 15.0},
+            "features: smooth_cutoff (15.0 Hz) must be under half of fps (30 frames/s)",
+        ),
     ],
 )
 def test_a_fault_is_told_by_key_with_what_was_expected(changes: dict, expected: str):

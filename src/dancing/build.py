@@ -96,6 +96,8 @@ def _piece(
             "onset_strength": sound.onset_strength[rows],
             "chroma": sound.chroma[rows],
             "beat_phase": sound.beat_phase[rows],
+            "bar_phase": sound.bar_phase[rows],
+            "metre": sound.metre[rows],
             "beat_nearness": sound.beat_nearness[rows],
         },
         landmarks=framing.landmarks(clip.pose.landmarks[rows]),

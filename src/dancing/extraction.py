@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from dancing import audio, pose, video
+from dancing import audio, bars, pose, video
 from dancing.audio import AudioFeatures
 from dancing.errors import UserError
 from dancing.pose import PoseTrack
@@ -33,8 +33,7 @@ class ExtractionSettings:
 
     fps: float  # frames a second: the clock
     n_mfcc: int
-    smooth_window_s: float  # Savitzky-Golay over the landmarks
-    smooth_order: int
+    smooth_cutoff: float  # Hz, low-pass over the landmarks; 0 = off
     max_gap_s: float  # a longer stretch without a pose parts two segments
     min_length_s: float  # a shorter segment is dropped
     min_detected: float  # share of the frames that must show a pose
@@ -96,8 +95,7 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
         track = pose.track(
             video.read_frames(path, fps),
             fps,
-            settings.smooth_window_s,
-            settings.smooth_order,
+            settings.smooth_cutoff,
             settings.max_gap_s,
             settings.min_length_s,
         )
@@ -226,7 +224,7 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> t
 def _key(path: Path, settings: ExtractionSettings) -> str:
     """Digest of all that the features of a clip depend on."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    for source in (video.__file__, audio.__file__, pose.__file__, __file__, path):
+    for source in (video.__file__, audio.__file__, bars.__file__, pose.__file__, __file__, path):
         with open(source, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

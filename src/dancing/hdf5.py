@@ -10,6 +10,8 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
     /NAME/onset_strength         (T,) float32
     /NAME/chroma                 (T, 12) float32
     /NAME/beat_phase             (T, 2) float32, sine and cosine of the phase between two beats
+    /NAME/bar_phase              (T, 6) float32, sine and cosine of the phase in bars of 2, 3 and 4 beats
+    /NAME/metre                  (T,) float32, above 0 where bars of three fit better than bars of two or four
     /NAME/beat_nearness          (T,) float32, exp(-distance to the nearest beat / 0.1 s)
     /NAME/beats                  (n,) float64, seconds after the piece's first frame
     /NAME/pose_landmark_sequences (T, 33, 2) float32, fractions of the picture
@@ -40,10 +42,12 @@ AUDIO_SEQUENCES = {
     "onset_strength": "onset strength, scaled by the clip's own loud onsets",
     "chroma": "energy of the 12 pitch classes, C first",
     "beat_phase": "sine and cosine of the phase between one beat and the next",
+    "bar_phase": "sine and cosine of the phase in bars of 2, 3 and 4 beats, counted by accents",
+    "metre": "above 0 where bars of three beats fit better than bars of two or four, -1 to 1",
     "beat_nearness": "exp(-distance to the nearest beat / 0.1 s)",
 }
-#: How many of their last columns are the beat's.
-BEAT_COLUMNS = 3
+#: How many of their last columns are the beat's and the bar's, and are not standardised: phases have a scale.
+BEAT_COLUMNS = 10
 
 
 class DatasetError(UserError):
@@ -90,7 +94,8 @@ def write_dataset(
         # "latest" writes no modification times and packs small groups tightly.
         with h5py.File(partial, "w", libver="latest") as file:
             names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
-            names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos", "beat_nearness"]
+            names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos"]
+            names += [f"bar_of_{n}_{part}" for n in (2, 3, 4) for part in ("sin", "cos")] + ["metre", "beat_nearness"]
             file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
             for piece, frames in pieces:
                 _write_piece(file, piece, frames, size)
@@ -100,9 +105,11 @@ def write_dataset(
                 raise DatasetError(f"{path}: no piece is left to train on; add clips, or lower data.val and data.test")
             audio = np.concatenate(training)
             group = file.create_group("normalisation")
-            group.create_dataset("audio_mean", data=audio.mean(axis=0))
-            group.create_dataset("audio_std", data=np.maximum(audio.std(axis=0), 1e-3))
-            group.attrs["description"] = "mean and standard deviation over the frames of the training part"
+            mean, std = audio.mean(axis=0), np.maximum(audio.std(axis=0), 1e-3)
+            mean[-BEAT_COLUMNS:], std[-BEAT_COLUMNS:] = 0, 1
+            group.create_dataset("audio_mean", data=mean)
+            group.create_dataset("audio_std", data=std)
+            group.attrs["description"] = "over the frames of the training part; 0 and 1 for beat and bar"
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

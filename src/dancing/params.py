@@ -61,19 +61,17 @@ class Data(Section):
 class Features(Section):
     fps: Annotated[int, Field(ge=5, le=120)]
     n_mfcc: Annotated[int, Field(ge=1, le=128)]
-    smooth_window: NotNegative
-    smooth_order: Annotated[int, Field(ge=0, le=5)]
+    smooth_cutoff: NotNegative
     max_gap: NotNegative
     min_length: Positive
     min_detected: Share
 
     @model_validator(mode="after")
-    def _window_holds_order(self) -> "Features":
-        frames = self.smooth_window * self.fps
-        if self.smooth_window > 0 and frames < self.smooth_order + 1:
+    def _cutoff_below_nyquist(self) -> "Features":
+        if self.smooth_cutoff >= self.fps / 2:
             raise ValueError(
-                f"smooth_window ({self.smooth_window} s) is {frames:.1f} frames at {self.fps} frames/s; a polynomial "
-                f"of order {self.smooth_order} needs at least {self.smooth_order + 1} (0 switches smoothing off)"
+                f"smooth_cutoff ({self.smooth_cutoff} Hz) must be under half of fps ({self.fps} frames/s): nothing "
+                "faster is in the landmarks (0 switches smoothing off)"
             )
         return self
 

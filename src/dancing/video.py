@@ -176,12 +176,15 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
 
 
 def _first_appearance(path: str | os.PathLike) -> float | None:
-    """When the first picture is shown, on the file's own time line in seconds; None in a file of sound alone."""
+    """When the first picture is shown, on the file's own time line in seconds.
+
+    None in a file of sound alone. A song's cover may pose as a video of which nothing decodes (seen: theora in ogg).
+    """
     with _opened(path) as container:
-        if not _picture_streams(container):
-            return None
-        stream = _picture_stream(container, path)
-        return float(_seconds(_first_picture(container, stream, path), stream) or 0)
+        for stream in _picture_streams(container)[:1]:
+            for picture in _decode(container, stream):
+                return float(_seconds(picture, stream) or 0)
+    return None
 
 
 @contextmanager
