@@ -132,7 +132,8 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
     """The sound of a clip or song, in step with the pictures of `read_frames`.
 
     Sample 0 is heard when the first picture appears: sound that begins later is led by silence, sound before it is cut
-    off. A file without pictures begins with its own first sample. Gaps in the timestamps become silence.
+    off. A song (`AUDIO_SUFFIXES`), whatever cover it holds, and a file without pictures begin with their own first
+    sample. Gaps in the timestamps become silence.
 
     Args:
         sample_rate: wanted, in Hz.
@@ -177,6 +178,8 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
 
 def _first_appearance(path: str | os.PathLike) -> float | None:
     """When the first picture is shown, on the file's own time line in seconds; None in a file of sound alone."""
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES:  # converters write covers as films that don't even decode
+        return None
     with _opened(path) as container:
         if not _picture_streams(container):
             return None
