@@ -10,9 +10,11 @@ import pytest
 from conftest import dance
 from drawn_dancer import draw, film
 
-from dancing import mocap
+from dancing import build, mocap
 from dancing.extraction import ExtractionSettings, extract_clip, extract_folder, list_clips
+from dancing.hdf5 import open_dataset, write_dataset
 from dancing.mocap import Capture, LandmarkFileError
+from dancing.params import Data
 from dancing.video import MediaError, write_audio
 
 RATE = 48_000
@@ -110,7 +112,10 @@ HANDLESS[:, 17:23] = np.nan
         (arrays(landmarks=np.float32(1)), r"landmarks is \(\), expected \(n, 33, 2\)"),
         (arrays(frames=0, landmarks=np.zeros((0, 33, 2))), "0 of 0 poses are free of NaN"),
         (arrays(landmarks=NAN), "0 of 50 poses are free of NaN.*estimate what was not measured"),
-        (arrays(landmarks=HANDLESS), r"0 of 50 poses are free of NaN .landmarks that never are: \[17, 18, 19, 20, 21, 22\]"),
+        (
+            arrays(landmarks=HANDLESS),
+            r"0 of 50 poses are free of NaN .landmarks that never are: \[17, 18, 19, 20, 21, 22\]",
+        ),
         (arrays(landmarks=dance(50) * 640), "landmarks reach from .* to .*divide pixels by width and height"),
         (arrays(landmarks=np.full((50, 33, 2), "x")), "landmarks holds <U1, expected numbers"),
         (arrays(visibility=np.ones(50)), r"visibility is \(50,\), expected \(50, 33\)"),
@@ -245,3 +250,26 @@ def test_real_motion_capture(tmp_path):
         np.testing.assert_array_equal(features.pose.landmarks, stored)
         assert features.report["note"] == ""
         assert 60 < features.audio.tempo < 220
+
+
+def test_the_mixed_folder_becomes_a_dataset(tmp_path):
+    clips, features = tmp_path / "clips", tmp_path / "features"
+    film(clips / "video.mp4", [draw(k / 5) for k in range(60)])
+    for k in range(5):
+        clip(clips, f"song{k}", **arrays(landmarks=dance(50, phase=k)))
+    build.write_report(features, extract_folder(clips, features, SETTINGS, tmp_path / "cache", jobs=1))
+    data = Data(
+        clips=str(clips), height=64, width=64, fit="letterbox", split="auto", val=0.2, test=0.2, seed=1
+    )  # fmt: skip
+    attributes = {"fps": 30, "width": 64, "height": 64, "fit": "letterbox", "n_mfcc": 4}
+    for name in ("one.h5", "two.h5"):
+        write_dataset(tmp_path / name, attributes, build.pieces(features, data, 30))
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+    with open_dataset(tmp_path / "one.h5") as dataset:
+        songs = [piece for piece in dataset.pieces if not dataset.has_pictures(piece)]
+        # Whole songs are held out; the only video is cut in time, so that each part has pictures.
+        assert sorted(piece.split for piece in songs) == ["test", "train", "train", "train", "val"]
+        assert sorted(piece.split for piece in dataset.with_pictures().pieces) == ["test", "train", "val"]
+        # 360 x 640 in a square of 64: 36 px wide, in the middle; one shape in both directions.
+        first = next(piece for piece in songs if piece.clip == "song0.wav").landmarks[0] * 64
+        np.testing.assert_allclose(first, dance(50)[0] * [36, 64] + [14, 0], atol=1e-3)
