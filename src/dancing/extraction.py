@@ -19,6 +19,7 @@ from tqdm import tqdm
 from dancing import audio, mocap, pose, video
 from dancing.audio import AudioFeatures
 from dancing.errors import UserError
+from dancing.files import written_whole
 from dancing.mocap import LandmarkFileError
 from dancing.pose import PoseTrack
 from dancing.video import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
@@ -58,17 +59,11 @@ class ClipFeatures:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one .npz with a flat list of arrays, whole or not at all; the same features give the same bytes."""
-        path = Path(path)
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ClipFeatures:

@@ -19,7 +19,6 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
 No librosa, MediaPipe, OpenCV or PyAV here: the training side reads this file on machines that have none of them.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ import h5py
 import numpy as np
 
 from dancing.errors import UserError
+from dancing.files import written_whole
 
 FORMAT, VERSION = "dancing-dataset", 1
 Split = Literal["train", "val", "test"]
@@ -84,31 +84,26 @@ def write_dataset(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     size = (attributes["height"], attributes["width"], 3)
     training: list[np.ndarray] = []
-    try:
-        # "latest" writes no modification times and packs small groups tightly.
-        with h5py.File(partial, "w", libver="latest") as file:
-            names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
-            names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos", "beat_nearness"]
-            file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
-            for piece, frames in pieces:
-                group = _write_piece(file, piece)
-                if frames is not None:
-                    _write_frames(group, piece, frames, size)
-                if piece.split == "train":
-                    training.append(piece.audio)
-            if not training:
-                raise DatasetError(f"{path}: no piece is left to train on; add clips, or lower data.val and data.test")
-            audio = np.concatenate(training)
-            group = file.create_group("normalisation")
-            group.create_dataset("audio_mean", data=audio.mean(axis=0))
-            group.create_dataset("audio_std", data=np.maximum(audio.std(axis=0), 1e-3))
-            group.attrs["description"] = "mean and standard deviation over the frames of the training part"
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # "latest" writes no modification times and packs small groups tightly.
+    with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+        names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
+        names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos", "beat_nearness"]
+        file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
+        for piece, frames in pieces:
+            group = _write_piece(file, piece)
+            if frames is not None:
+                _write_frames(group, piece, frames, size)
+            if piece.split == "train":
+                training.append(piece.audio)
+        if not training:
+            raise DatasetError(f"{path}: no piece is left to train on; add clips, or lower data.val and data.test")
+        audio = np.concatenate(training)
+        group = file.create_group("normalisation")
+        group.create_dataset("audio_mean", data=audio.mean(axis=0))
+        group.create_dataset("audio_std", data=np.maximum(audio.std(axis=0), 1e-3))
+        group.attrs["description"] = "mean and standard deviation over the frames of the training part"
 
 
 def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
