@@ -32,6 +32,8 @@ def main() -> None:
         for report in reports:
             if not report["used"]:
                 print(f"skipped {report['file']}: {report['reason']}")
+            elif report["note"]:
+                print(f"{report['file']}: {report['note']}")
 
 
 if __name__ == "__main__":

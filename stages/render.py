@@ -1,4 +1,4 @@
-"""A song and both models -> dance.mp4 and the poses behind it. By hand, with another song, length or dance:
+"""A song and the models -> dance.mp4 and the poses behind it. By hand, with another song, length or dance:
 
 python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3
 """
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dancing import figures, rendering
 from dancing.errors import UserError, exit_on_user_error
-from dancing.inference import Dancer, Painter
+from dancing.inference import Dancer, load_painter
 from dancing.params import Render, load_params
 from dancing.tracking import stage_run
 from dancing.video import VideoWriter
@@ -47,15 +47,15 @@ def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
     """Write the video and its poses; the contact sheet's pictures are returned."""
     if options.out.suffix.lower() != ".mp4":
         raise UserError(f"{options.out}: the video is written as mp4; give a name that ends in .mp4")
-    dancer, painter = Dancer.load(Path("models/vae/best.pt")), Painter.load(Path("models/gan/best.pt"))
+    dancer, painter = Dancer.load(Path("models/vae/best.pt")), load_painter(Path("models/gan"))
     song = rendering.read_song(options.song, dancer.fps, dancer.n_mfcc, options.seconds)
     landmarks = dancer.dance(song.features, options.seed, render.temperature)
-    height, width = rendering.panel_size(painter, render.height)
+    width = rendering.panel_width(dancer.space, render.height)
     with VideoWriter(
-        options.out, fps=dancer.fps, width=2 * width, height=height, audio=song.sound,
+        options.out, fps=dancer.fps, width=2 * width if painter else width, height=render.height, audio=song.sound,
         sample_rate=rendering.SOUND_RATE, crf=render.quality,
     ) as video:  # fmt: skip
-        pictures = rendering.frames(landmarks, painter, render.height)
+        pictures = rendering.frames(landmarks, painter, render.height, width)
         wanted = set(np.linspace(0, len(landmarks) - 1, STILLS).astype(int))
         stills = []
         for k, picture in enumerate(tqdm(pictures, desc="render", total=len(landmarks), unit="frame", disable=None)):
@@ -63,8 +63,8 @@ def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
             if k in wanted:
                 stills.append(picture)
     np.savez_compressed(
-        options.out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=painter.width,
-        height=painter.height, beats=song.beats,
+        options.out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=dancer.space.width,
+        height=dancer.space.height, beats=song.beats,
     )  # fmt: skip
     return stills
 

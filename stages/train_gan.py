@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dancing import figures
 from dancing.errors import exit_on_user_error
-from dancing.hdf5 import open_dataset
-from dancing.inference import Painter
-from dancing.params import load_params
-from dancing.tracking import cache_dir, stage_run, tensor_signature
+from dancing.hdf5 import Dataset, open_dataset
+from dancing.inference import NO_PAINTER, Painter
+from dancing.params import Gan, load_params
+from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.common import Epoch
 from dancing.training.gan import train_gan
 
@@ -16,22 +16,38 @@ OUT, CURVES, PLOTS = Path("models/gan"), Path("metrics/curves/gan.csv"), Path("p
 
 def main() -> None:
     params = load_params()
-    with stage_run("train_gan", params) as run, open_dataset("data/dataset.h5") as dataset:
+    with stage_run("train_gan", params) as run:
+        if params.gan.model == "none":
+            _train_nothing()
+        else:
+            (OUT / NO_PAINTER).unlink(missing_ok=True)  # of an earlier run by hand: DVC empties the folder itself
+            with open_dataset("data/dataset.h5") as dataset:
+                _train(dataset, params.gan, run)
 
-        def on_epoch(epoch: Epoch) -> None:
-            run.metrics(epoch.losses, step=epoch.number)
-            sheet = figures.sample_grid(epoch.samples())
-            figures.save_picture(PLOTS / "samples.png", sheet)
-            run.image(sheet, "samples", epoch.number)
 
-        history = train_gan(dataset, params.gan, OUT, cache_dir() / "resume", on_epoch)
-        figures.save_table(CURVES, history)
-        figures.save_figure(PLOTS / "curves.png", figures.curves(history, f"train_gan: {params.gan.model}"))
-        run.headline({"gan_val_l1": min(row["val_l1"] for row in history)})
-        run.artifact(PLOTS / "curves.png")
-        run.artifact(OUT / "best.pt", "checkpoints")
-        signature = tensor_signature((-1, 33, 2), (-1, 3, dataset.height, dataset.width))
-        run.model(Painter.load(OUT / "best.pt").generator.cpu(), "poses_to_pictures", signature)
+def _train_nothing() -> None:
+    """What dvc.yaml promises, and nothing in it but a note."""
+    for folder in (OUT, CURVES.parent, PLOTS):
+        folder.mkdir(parents=True, exist_ok=True)
+    (OUT / NO_PAINTER).write_text("gan.model is none: poses are not painted.\n", encoding="utf-8")
+    CURVES.write_text("", encoding="utf-8")
+
+
+def _train(dataset: Dataset, gan: Gan, run: StageRun) -> None:
+    def on_epoch(epoch: Epoch) -> None:
+        run.metrics(epoch.losses, step=epoch.number)
+        sheet = figures.sample_grid(epoch.samples())
+        figures.save_picture(PLOTS / "samples.png", sheet)
+        run.image(sheet, "samples", epoch.number)
+
+    history = train_gan(dataset, gan, OUT, cache_dir() / "resume", on_epoch)
+    figures.save_table(CURVES, history)
+    figures.save_figure(PLOTS / "curves.png", figures.curves(history, f"train_gan: {gan.model}"))
+    run.headline({"gan_val_l1": min(row["val_l1"] for row in history)})
+    run.artifact(PLOTS / "curves.png")
+    run.artifact(OUT / "best.pt", "checkpoints")
+    signature = tensor_signature((-1, 33, 2), (-1, 3, dataset.height, dataset.width))
+    run.model(Painter.load(OUT / "best.pt").generator.cpu(), "poses_to_pictures", signature)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main() -> None:
         def on_epoch(epoch: Epoch) -> None:
             run.metrics(epoch.losses, step=epoch.number)
             if epoch.number % 10 == 1:  # drawing skeletons takes longer than an epoch
-                run.image(figures.dance_strip(epoch.samples(), 160, 90), "dances", epoch.number)
+                width = round(160 * dataset.width / dataset.height)
+                run.image(figures.dance_strip(epoch.samples(), 160, width), "dances", epoch.number)
 
         history = train_vae(dataset, params.vae, OUT, cache_dir() / "resume", on_epoch)
         figures.save_table(CURVES, history)

@@ -78,11 +78,12 @@ def make_pictures(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
 def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
     """A dataset.h5 with a training, a validation and a test piece, opened."""
 
-    def make(frames: int = 64, height: int = 32, width: int = 32) -> Dataset:
+    def make(frames: int = 64, height: int = 32, width: int = 32, pictures: bool = True) -> Dataset:
         attributes = {"fps": 30, "width": width, "height": height, "fit": "letterbox", "n_mfcc": 4}
         pieces = [make_piece(split, split, frames, seed) for seed, split in enumerate(("train", "val", "test"))]
         path = tmp_path / "dataset.h5"
-        write_dataset(path, attributes, ((p, make_pictures(p.landmarks, height, width)) for p in pieces))
+        shown = ((p, make_pictures(p.landmarks, height, width) if pictures else None) for p in pieces)
+        write_dataset(path, attributes, shown)
         return open_dataset(path)
 
     return make

@@ -36,6 +36,23 @@ def test_round_trip_names_and_shapes(tmp_path: Path):
         np.testing.assert_array_equal(dataset.frame(read, 5), dataset.frames(read, 5, 6)[0])
 
 
+def test_pieces_with_and_without_pictures(tmp_path: Path):
+    pieces = [make_piece("a", "train", 20, 1), make_piece("b", "train", 13, 2), make_piece("c", "test", 9, 3)]
+    pictures = make_pictures(pieces[1].landmarks, 32, 24)
+    for name in ("d.h5", "again.h5"):
+        write_dataset(tmp_path / name, ATTRIBUTES, zip(pieces, (None, pictures, None), strict=True))
+    assert (tmp_path / "d.h5").read_bytes() == (tmp_path / "again.h5").read_bytes()
+    with open_dataset(tmp_path / "d.h5") as dataset:
+        assert [dataset.has_pictures(piece) for piece in dataset.pieces] == [False, True, False]
+        pictured = dataset.with_pictures()
+        assert [piece.name for piece in pictured.split("train")] == ["b"]
+        assert pictured.split("test") == []
+        assert len(dataset.split("train")) == 2
+        np.testing.assert_array_equal(pictured.frames(pictured.pieces[0]), pictures)
+        np.testing.assert_array_equal(dataset.pieces[0].landmarks, pieces[0].landmarks)
+        assert (dataset.width, dataset.height) == (24, 32)
+
+
 def test_normalisation_is_of_the_training_part_only(tmp_path: Path):
     pieces = [make_piece("a", "train", 20, 1), make_piece("b", "test", 13, 2)]
     write(tmp_path / "d.h5", pieces)

@@ -13,7 +13,7 @@ import yaml
 from conftest import ROOT
 
 from dancing.hdf5 import open_dataset
-from dancing.video import probe, read_audio
+from dancing.video import probe, read_audio, write_audio
 from data.demo import make
 
 pytestmark = pytest.mark.slow
@@ -150,3 +150,22 @@ def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
     assert "render.height: expected" in result.stderr
     assert "vae.lr: expected number, got 'fast'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_dances_without_pictures(project: Path):
+    """The same clips, their sound and true landmarks alone, through all six stages to a video of the skeleton."""
+    for clip in (project / "made/clips").glob("*.mp4"):
+        write_audio(project / f"made/truth/{clip.stem}.wav", read_audio(clip, 48_000), 48_000)
+    values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    values["data"]["clips"], values["gan"]["model"] = "made/truth", "none"
+    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert ran(run(project, "dvc", "repro")) == set(STAGES)
+    with open_dataset(project / "data/dataset.h5") as dataset:
+        assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
+        assert dataset.with_pictures().pieces == []
+    assert "ours" in json.loads((project / "metrics/motion.json").read_text())
+    assert json.loads((project / "metrics/image.json").read_text()) == {}
+    assert [path.name for path in (project / "models/gan").iterdir()] == ["none.txt"]
+    video = probe(project / "dance.mp4")
+    assert (video.width, video.height, video.has_audio) == (80, 128, True)  # one panel, the shape of data's 40 x 64
+    run(project, "dvc", "plots", "show")  # the GAN's curves have nothing in them

@@ -11,7 +11,8 @@ from conftest import ROOT, standing
 
 from dancing import figures, rendering
 from dancing.errors import UserError
-from dancing.inference import Painter
+from dancing.inference import load_painter
+from dancing.skeleton import PoseSpace
 from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae
 from dancing.video import probe, read_audio, write_audio
@@ -91,9 +92,17 @@ def test_a_song_as_long_as_it_is(trained: Path):
 
 
 def test_panels_side_by_side(trained: Path):
-    painter = Painter.load(trained / "models/gan/best.pt")
-    pictures = list(rendering.frames(np.repeat(standing()[None], 3, axis=0), painter, 90))
-    assert [picture.shape for picture in pictures] == [(90, 180, 3)] * 3
+    painter, poses = load_painter(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
+    pictures = list(rendering.frames(poses, painter, 90, 80))
+    alone = list(rendering.frames(poses, None, 90, 80))
+    assert [picture.shape for picture in pictures] == [(90, 160, 3)] * 3
+    np.testing.assert_array_equal(alone, np.array(pictures)[:, :, :80])
+
+
+@pytest.mark.parametrize(("width", "height", "panel"), [(72, 128, 360), (256, 144, 1138)])
+def test_a_panel_has_the_shape_of_the_data(width: int, height: int, panel: int):
+    space = PoseSpace.fit("picture", [np.repeat(standing()[None], 3, axis=0)], width, height)
+    assert rendering.panel_width(space, 640) == panel
 
 
 def test_the_drawn_skeleton_shows_its_sides():

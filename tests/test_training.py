@@ -124,6 +124,13 @@ def test_the_average_follows_and_copies_buffers():
     torch.testing.assert_close(ema.model.running_mean, torch.full((2,), 3.0))
 
 
+def test_a_dance_without_pictures_trains_a_dancer_and_no_painter(make_dataset, make_params, tmp_path: Path):
+    dataset = make_dataset(pictures=False)
+    assert train_vae(dataset, make_params().vae, tmp_path / "vae", tmp_path / "crash")
+    with pytest.raises(UserError, match=r"no pictures in the train part.*gan\.model: none"):
+        train_gan(dataset, make_params().gan, tmp_path / "gan", tmp_path / "crash")
+
+
 def test_divergence_is_told_with_the_last_good_checkpoint(tmp_path: Path):
     (tmp_path / "best.pt").touch()
     with pytest.raises(UserError, match=r"epoch 7: train_total is not finite.*best\.pt"):

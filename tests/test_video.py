@@ -266,6 +266,12 @@ def test_cover_art_is_not_a_picture(tmp_path):
         probe(path)
 
 
+def test_a_cover_written_as_a_film_is_not_what_a_song_begins_with(tmp_path):
+    path = mux(tmp_path / "a.mkv", [0.5], sound_at=0.0)
+    song = path.rename(tmp_path / "a.ogg")
+    assert heard(read_audio(song, RATE)) == pytest.approx(0.25, abs=0.003)
+
+
 def test_errors_name_the_file_and_the_way_out(tmp_path):
     with pytest.raises(MediaError, match=r"none\.mp4: no such file"):
         probe(tmp_path / "none.mp4")

@@ -7,7 +7,6 @@ The same arguments give the same bytes.
 """
 
 import argparse
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 import stages  # noqa: F401
+from dancing.files import written_whole
 from dancing.video import VideoWriter, write_audio
 from data.demo.camera import Camera
 from data.demo.dance import perform, plan
@@ -69,13 +69,8 @@ def make_song(name: str, bpm: float, seed: list[int], options: argparse.Namespac
 
 def _save(path: Path, arrays: dict) -> None:
     """Write an .npz whole or not at all."""
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial_path.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(partial_path, path)
-    finally:
-        partial_path.unlink(missing_ok=True)
+    with written_whole(path) as whole, whole.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _clips(options: argparse.Namespace) -> Iterable[Callable[[], None]]:

@@ -45,22 +45,29 @@ def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split,
     return [(split, first, last) for split, first, last in parts if last - first > 1]
 
 
-def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray]]]:
-    """Every piece with its pictures, brought to data.width x data.height. Each clip is decoded once.
+def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray] | None]]:
+    """Every piece with its pictures, brought to data.width x data.height, or None. Each clip is decoded once.
 
     `features` is the folder that extract_features wrote.
     """
-    sources = {entry["clip"]: entry["file"] for entry in read_report(features) if entry["used"]}
-    whole = split_clips(list(sources), data)
-    for name, source in sources.items():
+    used = [entry for entry in read_report(features) if entry["used"]]
+    # Each kind is split by itself: a few videos among many songs with landmarks are in every part.
+    kinds = {kind: [entry["clip"] for entry in used if entry["has_pictures"] is kind] for kind in (True, False)}
+    held_out = {kind: split_clips(names, data) for kind, names in kinds.items()}
+    for entry in used:
+        name, source, whole = entry["clip"], entry["file"], held_out[entry["has_pictures"]]
         clip = ClipFeatures.load(features / f"{name}.npz")
         framing = Framing(clip.width, clip.height, data.width, data.height, data.fit)
         cuts: list[tuple[Split, int, int]] = []
         for start, stop in clip.pose.segments:
             cuts += [(whole[name], start, stop)] if whole else split_time(start, stop, data, fps)
-        pictures, position = read_frames(Path(data.clips) / source, fps), 0
+        pictures = read_frames(Path(data.clips) / source, fps) if entry["has_pictures"] else None
+        position = 0
         for number, (split, start, stop) in enumerate(cuts):
             piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", source, split, start, stop, framing)
+            if pictures is None:
+                yield piece, None
+                continue
             rest = islice(pictures, start - position, None)
             position = stop
             yield piece, map(framing.picture, islice(rest, stop - start))

@@ -16,11 +16,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from dancing import audio, bars, pose, video
+from dancing import audio, bars, mocap, pose, video
 from dancing.audio import AudioFeatures
 from dancing.errors import UserError
+from dancing.files import written_whole
+from dancing.mocap import LandmarkFileError
 from dancing.pose import PoseTrack
-from dancing.video import VIDEO_SUFFIXES, MediaError
+from dancing.video import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
+
+LANDMARK_SUFFIX = ".npz"
+#: A song and its landmarks that differ by less in length, seconds, are as long as each other.
+_SAME_LENGTH_S = 1.0
 
 
 class ClipRejected(UserError):  # noqa: N818 - what happened to the clip, not a fault of the program
@@ -52,17 +58,11 @@ class ClipFeatures:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one .npz with a flat list of arrays, whole or not at all; the same features give the same bytes."""
-        path = Path(path)
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ClipFeatures:
@@ -81,76 +81,131 @@ class ClipFeatures:
 
 
 def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipFeatures:
-    """Features of one clip.
+    """Features of one clip: a video, or a song with the landmark file of its name beside it (see `mocap`).
 
     Raises:
-        ClipRejected: the clip cannot be read, has no picture or no sound, is too short, or hardly shows anybody.
+        ClipRejected: the clip cannot be read, lacks its picture, sound or landmarks, is too short, or hardly shows
+            anybody.
     """
-    fps = settings.fps
+    path, fps = Path(path), settings.fps
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
     try:
-        info = video.probe(path)
-        if info.duration < settings.min_length_s:
-            raise ClipRejected(f"{info.duration:.2f} s long, at least {settings.min_length_s:g} s needed")
-        sound = video.read_audio(path, audio.sample_rate_for(fps))
-        track = pose.track(
-            video.read_frames(path, fps),
-            fps,
-            settings.smooth_cutoff,
-            settings.max_gap_s,
-            settings.min_length_s,
-        )
-    except MediaError as error:
+        sound, track, source = (_read_video if is_video else _read_capture)(path, settings)
+    except (MediaError, LandmarkFileError) as error:
         raise ClipRejected(str(error)) from error
-    report = pose.quality(track, fps, info.has_audio)
+    report = pose.quality(track, fps, has_sound=True)
     if report.detected < settings.min_detected:
+        advice = "film the whole body, one person, in good light" if is_video else "a pose with NaN in it shows nobody"
         raise ClipRejected(
             f"somebody is seen in {report.detected:.0%} of its frames, at least {settings.min_detected:.0%} needed: "
-            "film the whole body, one person, in good light"
+            f"{advice}"
         )
     if not track.segments:
         raise ClipRejected(
             f"no stretch of {settings.min_length_s:g} s without a gap over {settings.max_gap_s:g} s in which "
             f"somebody is seen (longest gap {report.longest_gap:.1f} s)"
         )
+    return ClipFeatures(
+        audio=audio.extract(sound, fps, settings.n_mfcc, n_frames=len(track.landmarks)),
+        pose=track,
+        width=source["width"],
+        height=source["height"],
+        fps=fps,
+        report={**asdict(report), "has_pictures": is_video, **source},
+    )
+
+
+def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
+    """Sound (n,), poses and what the report says of the file."""
+    info = video.probe(path)
+    _check_length(info.duration, settings)
+    sound = video.read_audio(path, audio.sample_rate_for(settings.fps))
+    track = pose.track(
+        video.read_frames(path, settings.fps),
+        settings.fps,
+        settings.smooth_window_s,
+        settings.smooth_order,
+        settings.max_gap_s,
+        settings.min_length_s,
+    )
     source = {
         "width": info.width,
         "height": info.height,
         "codec": info.codec,
         "source_fps": info.fps,
         "variable_frame_rate": info.variable_frame_rate,
+        "note": "",
     }
-    return ClipFeatures(
-        audio=audio.extract(sound, fps, settings.n_mfcc, n_frames=len(track.landmarks)),
-        pose=track,
-        width=info.width,
-        height=info.height,
-        fps=fps,
-        report={**asdict(report), **source},
+    return sound, track, source
+
+
+def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
+    """Like `_read_video`, for a song and its landmarks.
+
+    They are not smoothed: that is for the trembling of detected landmarks, and measured ones have none. What song and
+    landmarks both cover is used.
+    """
+    landmarks = path.with_suffix(LANDMARK_SUFFIX)
+    if path == landmarks:
+        raise ClipRejected(f"landmarks without their song: put it beside them, named {path.stem}.mp3, .wav, .ogg or so")
+    if not landmarks.is_file():
+        raise ClipRejected(
+            f"a song without a dance: it needs its landmarks beside it ({landmarks.name}), or a video instead of it; a "
+            "song to dance to (render.song) belongs in another folder"
+        )
+    capture = mocap.read(landmarks)
+    rate = audio.sample_rate_for(settings.fps)
+    sound = video.read_audio(path, rate)
+    heard = len(sound) / rate
+    common = min(heard, capture.duration)
+    _check_length(common, settings)
+    raw, visibility = mocap.resample(capture, settings.fps, n_frames=int(common * settings.fps + 0.5))
+    track = pose.assemble(raw, visibility, settings.fps, settings.max_gap_s, settings.min_length_s)
+    differ = abs(heard - capture.duration) > _SAME_LENGTH_S
+    note = (
+        f"song {heard:.1f} s, landmarks {capture.duration:.1f} s: the first {common:.1f} s are used" if differ else ""
     )
+    source = {"width": capture.width, "height": capture.height, "source_fps": capture.fps, "note": note}
+    return sound, track, source
+
+
+def _check_length(duration: float, settings: ExtractionSettings) -> None:
+    if duration < settings.min_length_s:
+        raise ClipRejected(f"{duration:.2f} s long, at least {settings.min_length_s:g} s needed")
 
 
 def list_clips(folder: str | os.PathLike) -> dict[str, Path]:
-    """Clips in a folder and those below it, by name, sorted.
+    """Clips in a folder and those below it, by name, sorted: videos, and songs with landmarks beside them.
+
+    A song without landmarks, or landmarks without a song, is listed too, for `extract_clip` to say what it lacks. Songs
+    and landmarks beside a video of their name are its own, and not listed.
 
     A clip's name is its path in the folder without the suffix, "/" written as "__"; the suffix stays where two clips
     would have one name.
 
     Raises:
-        MediaError: the folder is missing or holds no clip, or two clips cannot be told apart by name.
+        MediaError: the folder is missing or holds no clip, two clips cannot be told apart by name, or two songs stand
+            beside one landmark file.
     """
     folder = Path(folder)
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    paths: list[Path] = []
+    for suffixes in (VIDEO_SUFFIXES, AUDIO_SUFFIXES, (LANDMARK_SUFFIX,)):
+        taken = {path.with_suffix("") for path in paths}
+        paths += [path for path in files if path.suffix.lower() in suffixes and path.with_suffix("") not in taken]
     if not paths:
         state = "holds no clip" if folder.is_dir() else "is no folder"
-        raise MediaError(f"{folder} {state}: put dance clips there ({', '.join(VIDEO_SUFFIXES)})")
-    full = {path: "__".join(path.relative_to(folder).parts) for path in paths}
+        raise MediaError(
+            f"{folder} {state}: put dance clips there ({', '.join(VIDEO_SUFFIXES)}), or songs with landmark files"
+        )
+    songs = Counter(path.with_suffix(LANDMARK_SUFFIX) for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
+    for landmarks, count in songs.items():
+        if count > 1 and landmarks.is_file():
+            raise MediaError(f"{landmarks}: {count} songs of its name stand beside it: keep one")
+    full = {path: "__".join(path.relative_to(folder).parts) for path in sorted(paths)}
     short = {path: name.removesuffix(path.suffix) for path, name in full.items()}
     shared = Counter(short.values())
-    clips = {full[path] if shared[short[path]] > 1 else short[path]: path for path in paths}
+    clips = {full[path] if shared[short[path]] > 1 else short[path]: path for path in full}
     if len(clips) < len(paths):
         raise MediaError(f'{folder}: two clips have one name when "/" is written as "__": rename one')
     return clips
@@ -177,7 +232,7 @@ def extract_folder(
 
     Returns:
         A report a clip in order of names: "clip", "file", "used", "reason" (why not used), and for a clip that is used
-        what `QualityReport` holds and its size, codec and own frame rate.
+        what `QualityReport` holds, "has_pictures", its size and own frame rate, and "note" where something is odd.
 
     Raises:
         MediaError: no clip at all, or none that can serve (with each one's reason).
@@ -224,7 +279,10 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> t
 def _key(path: Path, settings: ExtractionSettings) -> str:
     """Digest of all that the features of a clip depend on."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    for source in (video.__file__, audio.__file__, bars.__file__, pose.__file__, __file__, path):
-        with open(source, "rb") as file:
+    beside = path.with_suffix(LANDMARK_SUFFIX)  # a song's; what stands beside a video is none of its business
+    landmarks = [beside] if path.suffix.lower() in AUDIO_SUFFIXES and beside.is_file() else []
+    code = (video.__file__, audio.__file__, bars.__file__, pose.__file__, mocap.__file__, __file__)
+    for source in [*map(Path, code), path, *landmarks]:
+        with source.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -16,14 +16,13 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
     /NAME/beats                  (n,) float64, seconds after the piece's first frame
     /NAME/pose_landmark_sequences (T, 33, 2) float32, fractions of the picture
     /NAME/pose_visibility        (T, 33) float32
-    /NAME/frames                 (T, height, width, 3) uint8 RGB, a chunk a frame
+    /NAME/frames                 (T, height, width, 3) uint8 RGB, a chunk a frame; absent where there are no pictures
 
 No librosa, MediaPipe, OpenCV or PyAV here: the training side reads this file on machines that have none of them.
 """
 
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +30,7 @@ import h5py
 import numpy as np
 
 from dancing.errors import UserError
+from dancing.files import written_whole
 
 FORMAT, VERSION = "dancing-dataset", 1
 Split = Literal["train", "val", "test"]
@@ -56,7 +56,7 @@ class DatasetError(UserError):
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of T frames that has everything: sound, pose, picture."""
+    """A run of T frames that has sound, pose and, if its clip is a video, pictures."""
 
     name: str
     split: Split
@@ -78,44 +78,43 @@ class Piece:
 
 
 def write_dataset(
-    path: str | Path, attributes: dict[str, Any], pieces: Iterable[tuple[Piece, Iterable[np.ndarray]]]
+    path: str | Path, attributes: dict[str, Any], pieces: Iterable[tuple[Piece, Iterable[np.ndarray] | None]]
 ) -> None:
     """Write the file whole or not at all, byte-identical for identical input.
 
     `attributes` are fps, width, height, fit and n_mfcc; each piece comes with its T frames, (height, width, 3) uint8
-    each, taken one at a time. Raises DatasetError where lengths within a piece disagree or nothing is left to train on.
+    each, taken one at a time, or with None where it has no pictures. Raises DatasetError where lengths within a piece
+    disagree or nothing is left to train on.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     size = (attributes["height"], attributes["width"], 3)
     training: list[np.ndarray] = []
-    try:
-        # "latest" writes no modification times and packs small groups tightly.
-        with h5py.File(partial, "w", libver="latest") as file:
-            names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
-            names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos"]
-            names += [f"bar_of_{n}_{part}" for n in (2, 3, 4) for part in ("sin", "cos")] + ["metre", "beat_nearness"]
-            file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
-            for piece, frames in pieces:
-                _write_piece(file, piece, frames, size)
-                if piece.split == "train":
-                    training.append(piece.audio)
-            if not training:
-                raise DatasetError(f"{path}: no piece is left to train on; add clips, or lower data.val and data.test")
-            audio = np.concatenate(training)
-            group = file.create_group("normalisation")
-            mean, std = audio.mean(axis=0), np.maximum(audio.std(axis=0), 1e-3)
-            mean[-BEAT_COLUMNS:], std[-BEAT_COLUMNS:] = 0, 1
-            group.create_dataset("audio_mean", data=mean)
-            group.create_dataset("audio_std", data=std)
-            group.attrs["description"] = "over the frames of the training part; 0 and 1 for beat and bar"
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # "latest" writes no modification times and packs small groups tightly.
+    with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+        names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
+        names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos"]
+        names += [f"bar_of_{n}_{part}" for n in (2, 3, 4) for part in ("sin", "cos")] + ["metre", "beat_nearness"]
+        file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
+        for piece, frames in pieces:
+            group = _write_piece(file, piece)
+            if frames is not None:
+                _write_frames(group, piece, frames, size)
+            if piece.split == "train":
+                training.append(piece.audio)
+        if not training:
+            raise DatasetError(f"{path}: no piece is left to train on; add clips, or lower data.val and data.test")
+        audio = np.concatenate(training)
+        group = file.create_group("normalisation")
+        mean, std = audio.mean(axis=0), np.maximum(audio.std(axis=0), 1e-3)
+        mean[-BEAT_COLUMNS:], std[-BEAT_COLUMNS:] = 0, 1
+        group.create_dataset("audio_mean", data=mean)
+        group.create_dataset("audio_std", data=std)
+        group.attrs["description"] = "over the frames of the training part; 0 and 1 for beat and bar"
 
 
-def _write_piece(file: h5py.File, piece: Piece, frames: Iterable[np.ndarray], size: tuple[int, int, int]) -> None:
+def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
+    """All but the pictures."""
     group = file.create_group(piece.name)
     group.attrs.update({"split": piece.split, "clip": piece.clip, "start": piece.start, "tempo": piece.tempo})
     total = len(piece)
@@ -127,6 +126,11 @@ def _write_piece(file: h5py.File, piece: Piece, frames: Iterable[np.ndarray], si
         dataset.attrs["description"] = AUDIO_SEQUENCES.get(name, _POSE.get(name, ""))
     group.create_dataset("beats", data=np.asarray(piece.beats, dtype=np.float64))
     group["beats"].attrs["description"] = "times of the music's beats, seconds after the first frame"
+    return group
+
+
+def _write_frames(group: h5py.Group, piece: Piece, frames: Iterable[np.ndarray], size: tuple[int, int, int]) -> None:
+    total = len(piece)
     # A chunk a frame: random reads touch only what they need. Uncompressed: faster than any codec, and lossless.
     pictures = group.create_dataset("frames", shape=(total, *size), dtype=np.uint8, chunks=(1, *size))
     pictures.attrs["description"] = "RGB pictures"
@@ -161,6 +165,13 @@ class Dataset:
 
     def split(self, split: Split) -> list[Piece]:
         return [piece for piece in self.pieces if piece.split == split]
+
+    def has_pictures(self, piece: Piece) -> bool:
+        return "frames" in self._file[piece.name]
+
+    def with_pictures(self) -> "Dataset":
+        """The same file without the pieces that have no pictures."""
+        return replace(self, pieces=[piece for piece in self.pieces if self.has_pictures(piece)])
 
     def audio(self, piece: Piece) -> np.ndarray:
         """The piece's audio features standardised by the training part, (T, F) float32."""
@@ -231,7 +242,9 @@ def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:
             landmarks=group["pose_landmark_sequences"][:],
             visibility=group["pose_visibility"][:],
         )
-        lengths = {len(piece), len(piece.visibility), len(group["frames"]), *map(len, piece.sequences.values())}
+        lengths = {len(piece), len(piece.visibility), *map(len, piece.sequences.values())}
+        if "frames" in group:
+            lengths.add(len(group["frames"]))
         if len(lengths) > 1:
             raise DatasetError(f"{path}: group {name} mixes lengths {sorted(lengths)}; run build_hdf5 again")
         yield piece

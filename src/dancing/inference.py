@@ -15,6 +15,9 @@ from dancing.skeleton import PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
 from dancing.training.gan import to_uint8
 
+#: The note that stands in train_gan's output instead of checkpoints where `gan.model` is none.
+NO_PAINTER = "none.txt"
+
 
 @dataclass(frozen=True)
 class Dancer:
@@ -83,6 +86,11 @@ class Painter:
         for first in range(0, len(landmarks), batch_size):
             batch = torch.from_numpy(landmarks[first : first + batch_size]).to(self.device)
             yield from to_uint8(self.generator(batch))
+
+
+def load_painter(folder: Path) -> Painter | None:
+    """The painter in train_gan's output, None where `gan.model` was none. Raises UserError as `Painter.load` does."""
+    return None if (folder / NO_PAINTER).exists() else Painter.load(folder / "best.pt")
 
 
 class SongToPoses(nn.Module):

@@ -107,7 +107,7 @@ class Vae(Section):
 
 
 class Gan(Section):
-    model: Literal["skeleton", "dense"]
+    model: Literal["skeleton", "dense", "none"]
     loss: Literal["hinge", "bce"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count

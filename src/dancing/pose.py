@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -113,13 +113,34 @@ def track(
         smooth_cutoff: see `smooth`.
         max_gap_s, min_length_s: see `segments`.
     """
-    raw, visibility = detect(frames)
+
+    def clean(run: np.ndarray) -> np.ndarray:
+        return smooth(reject_glitches(run), fps, smooth_cutoff)
+
+    return assemble(*detect(frames), fps, max_gap_s, min_length_s, clean)
+
+
+def assemble(
+    raw: np.ndarray,
+    visibility: np.ndarray,
+    fps: float,
+    max_gap_s: float,
+    min_length_s: float,
+    clean: Callable[[np.ndarray], np.ndarray] = lambda run: run,
+) -> PoseTrack:
+    """Cut into segments, bridge the short gaps in them and clean what results.
+
+    Args:
+        raw, visibility: (T, 33, 2) with NaN where nobody is seen, and (T, 33), as `detect` returns them.
+        fps: frames a second.
+        max_gap_s, min_length_s: see `segments`.
+        clean: what is done to each segment, (n, 33, 2) without NaN; by default nothing.
+    """
     detected = np.isfinite(raw).all(axis=(1, 2))
     landmarks = np.full_like(raw, np.nan)
     found = segments(detected, fps, max_gap_s, min_length_s)
     for start, stop in found:
-        whole = reject_glitches(bridge(raw[start:stop]))
-        landmarks[start:stop] = smooth(whole, fps, smooth_cutoff)
+        landmarks[start:stop] = clean(bridge(raw[start:stop]))
     return PoseTrack(landmarks, visibility, detected, found)
 
 

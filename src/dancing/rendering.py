@@ -1,4 +1,4 @@
-"""A song and two models -> a video: skeleton beside picture, with the song as its sound."""
+"""A song and the models -> a video: the skeleton, and beside it the picture if there is a painter, with the song."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from dancing import audio
 from dancing.errors import UserError
 from dancing.figures import draw_skeleton
 from dancing.inference import Painter
+from dancing.skeleton import PoseSpace
 from dancing.video import read_audio
 
 #: Sample rate of the video's sound, Hz.
@@ -42,14 +43,19 @@ def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
     return Song(audio.stack(features), sound[: round(frames * SOUND_RATE / fps)], features.beats)
 
 
-def panel_size(painter: Painter, height: int) -> tuple[int, int]:
-    """Height and width of one of the two panels: the picture's shape at the video's height, even as H.264 wants it."""
-    return height, max(2, round(painter.width * height / painter.height / 2) * 2)
+def panel_width(space: PoseSpace, height: int) -> int:
+    """Width of a panel of this height: the shape of the picture that poses are in, even as H.264 wants it."""
+    return max(2, round(space.width * height / space.height / 2) * 2)
 
 
-def frames(landmarks: np.ndarray, painter: Painter, height: int) -> Iterator[np.ndarray]:
-    """The video's pictures (height, width, 3) uint8, one at a time, for poses (T, 33, 2) in [0, 1]."""
-    height, width = panel_size(painter, height)
+def frames(landmarks: np.ndarray, painter: Painter | None, height: int, width: int) -> Iterator[np.ndarray]:
+    """The video's pictures, one at a time, for poses (T, 33, 2) in [0, 1].
+
+    (height, 2 * width, 3) uint8: skeleton and picture, a panel each; without a painter (height, width, 3), no picture.
+    """
+    if painter is None:
+        yield from (draw_skeleton(pose, height, width) for pose in landmarks)
+        return
     for pose, picture in zip(landmarks, painter.paint(landmarks), strict=True):
         shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4)
         yield np.concatenate([draw_skeleton(pose, height, width), shown], axis=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -23,6 +23,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from dancing.errors import UserError
+from dancing.files import written_whole
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
 AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".aac")
@@ -132,7 +133,8 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
     """The sound of a clip or song, in step with the pictures of `read_frames`.
 
     Sample 0 is heard when the first picture appears: sound that begins later is led by silence, sound before it is cut
-    off. A file without pictures begins with its own first sample. Gaps in the timestamps become silence.
+    off. A song (`AUDIO_SUFFIXES`), whatever cover it holds, and a file without pictures begin with their own first
+    sample. Gaps in the timestamps become silence.
 
     Args:
         sample_rate: wanted, in Hz.
@@ -176,15 +178,14 @@ def read_audio(path: str | os.PathLike, sample_rate: int, channels: Literal[1, 2
 
 
 def _first_appearance(path: str | os.PathLike) -> float | None:
-    """When the first picture is shown, on the file's own time line in seconds.
-
-    None in a file of sound alone. A song's cover may pose as a video of which nothing decodes (seen: theora in ogg).
-    """
+    """When the first picture is shown, on the file's own time line in seconds; None in a file of sound alone."""
+    if Path(path).suffix.lower() in AUDIO_SUFFIXES:  # converters write covers as films that don't even decode
+        return None
     with _opened(path) as container:
-        for stream in _picture_streams(container)[:1]:
-            for picture in _decode(container, stream):
-                return float(_seconds(picture, stream) or 0)
-    return None
+        if not _picture_streams(container):
+            return None
+        stream = _picture_stream(container, path)
+        return float(_seconds(_first_picture(container, stream, path), stream) or 0)
 
 
 @contextmanager
@@ -326,9 +327,9 @@ class VideoWriter:
         self._sound = None if audio is None else _checked_sound(self.path, audio, self._sample_rate)
         self._heard = 0  # samples handed to the encoder so far
 
-        self._partial = _partial_path(self.path)
-        self._container = _create(self._partial, "mp4", {"movflags": "+faststart"})
-        try:
+        with ExitStack() as opened:
+            partial = opened.enter_context(written_whole(self.path))
+            self._container = opened.enter_context(_create(partial, "mp4", {"movflags": "+faststart"}))
             # Without the macroblock tree: with it, x264 does not write the same bytes every time.
             options = {"crf": str(crf), "preset": "veryfast", "threads": _ENCODER_THREADS, "x264-params": "mbtree=0"}
             self._video = self._container.add_stream("libx264", rate=self._fps, options=options)
@@ -339,9 +340,7 @@ class VideoWriter:
             context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
             if self._sound is not None:
                 self._audio = _add_sound(self._container, "aac", self._sample_rate, self._sound.shape[0])
-        except Exception:
-            self._discard()
-            raise
+            self._opened = opened.pop_all()  # what closes the container, then gives the file its name or removes it
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -372,24 +371,14 @@ class VideoWriter:
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is not None:
-            self._discard()
+            self._opened.__exit__(kind, error, trace)
             return
-        if self._pictures == 0:
-            self._discard()
-            raise MediaError(f"{self.path}: no picture was written: a video needs at least one")
-        try:
+        with self._opened:
+            if self._pictures == 0:
+                raise MediaError(f"{self.path}: no picture was written: a video needs at least one")
             self._container.mux(self._video.encode(None))
             if self._sound is not None:
                 self._container.mux(self._audio.encode(None))
-            self._container.close()
-            os.replace(self._partial, self.path)
-        except Exception:
-            self._discard()
-            raise
-
-    def _discard(self) -> None:
-        self._container.close()
-        self._partial.unlink(missing_ok=True)
 
 
 def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
@@ -407,21 +396,11 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
     if suffix not in _SOUND_CODECS:
         raise MediaError(f"{path}: sound is written as one of {', '.join(_SOUND_CODECS)}, not {suffix or 'no suffix'}")
     sound = _checked_sound(path, samples, sample_rate)  # (channels, n)
-    partial = _partial_path(path)
-    try:
-        with _create(partial, _SOUND_CONTAINERS[suffix], {}) as container:
-            stream = _add_sound(container, _SOUND_CODECS[suffix], sample_rate, sound.shape[0])
-            for start in range(0, sound.shape[1], sample_rate):  # a second at a time
-                _encode_sound(container, stream, sound[:, start : start + sample_rate], start, sample_rate)
-            container.mux(stream.encode(None))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial_path(path: Path) -> Path:
-    """A name in the same folder, so that the finished file can be moved there in one step."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with written_whole(path) as partial, _create(partial, _SOUND_CONTAINERS[suffix], {}) as container:
+        stream = _add_sound(container, _SOUND_CODECS[suffix], sample_rate, sound.shape[0])
+        for start in range(0, sound.shape[1], sample_rate):  # a second at a time
+            _encode_sound(container, stream, sound[:, start : start + sample_rate], start, sample_rate)
+        container.mux(stream.encode(None))
 
 
 def _create(path: Path, container: str, options: dict[str, str]):

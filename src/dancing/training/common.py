@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from dancing.errors import UserError
+from dancing.files import written_whole
 
 History = list[dict[str, float]]  # one dict an epoch: "epoch" and named losses
 
@@ -33,9 +33,8 @@ def generator(seed: int, *path: int) -> torch.Generator:
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write plain values and tensors, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        torch.save(content, partial)
 
 
 def _read(path: Path) -> dict[str, Any]:

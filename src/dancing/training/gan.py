@@ -37,13 +37,20 @@ SAMPLES, VALIDATION = 6, 96
 
 
 class Pictures:
-    """Poses and pictures of a split by one running index; pictures are read from the file when asked for."""
+    """Poses and pictures of a split by one running index; pictures are read from the file when asked for.
+
+    Raises UserError where no piece of the split has pictures.
+    """
 
     def __init__(self, dataset: Dataset, split: Split) -> None:
         self.dataset = dataset
-        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in dataset.split(split) for i in range(len(piece))]
+        pieces = dataset.with_pictures().split(split)
+        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in pieces for i in range(len(piece))]
         if not self.index:
-            raise UserError(f"{dataset.path}: no pictures in the {split} part; give more or longer clips")
+            raise UserError(
+                f"{dataset.path}: no pictures in the {split} part; give more or longer videos, or train without "
+                "pictures (gan.model: none)"
+            )
 
     def __len__(self) -> int:
         return len(self.index)
