@@ -29,7 +29,7 @@ def foot_slide(motion: Motion) -> float:
     feet = smooth(motion.landmarks[:, FEET], SIGMA)  # (N, feet, landmarks, 2)
     height = np.nan_to_num(feet[..., 1], nan=-np.inf)  # y points down: the lowest place is the largest y
     lowest = maximum_filter1d(height, 2 * round(LOWEST * motion.fps) + 1, axis=0, mode="nearest")
-    across, down = np.moveaxis(np.abs(velocity(feet, motion.fps)), -1, 0)  # (N, feet, landmarks) each
+    across, down = np.moveaxis(_pace(motion.landmarks[:, FEET], motion.fps), -1, 0)  # (N, feet, landmarks) each
     contact = ((feet[..., 1] > lowest - LOW) & (down < SLOW)).any(axis=-1)  # (N, feet)
     slides = np.fmin(across[..., 0], across[..., 1]) > SLOW
     return float(mean(np.where(contact, slides, np.nan)))
@@ -42,16 +42,20 @@ def physical_foot_contact(motion: Motion) -> float:
     largest; v is the speed along the floor of the stiller of a foot's ankle and toes. In the picture the floor is x.
     A frozen pose has 0.
     """
-    path, feet = smooth(motion.root, SIGMA), smooth(motion.landmarks[:, FEET, 0], SIGMA)
-    if len(path) < 3:
+    if len(motion.root) < 3:
         return np.nan
-    push = np.diff(path, n=2, axis=0) * motion.fps**2  # (N - 2, 2)
+    push = smooth(np.diff(motion.root, n=2, axis=0), SIGMA) * motion.fps**2  # (N - 2, 2)
     push[:, 1] = np.minimum(push[:, 1], 0)  # y points down
     strength = np.linalg.norm(push, axis=-1)
     strongest = np.nanmax(strength, initial=0.0)
-    speeds = np.abs(velocity(feet, motion.fps))[1:-1]  # (N - 2, feet, landmarks)
+    speeds = _pace(motion.landmarks[:, FEET, 0], motion.fps)[1:-1]  # (N - 2, feet, landmarks)
     stiller = np.fmin(speeds[..., 0], speeds[..., 1])
     return float(mean(strength / (strongest or 1.0) * stiller[:, 0] * stiller[:, 1]))
+
+
+def _pace(path: np.ndarray, fps: float) -> np.ndarray:
+    """Smoothed speed along each axis of (N, ...) in L, L/s."""
+    return np.abs(smooth(velocity(path, fps), SIGMA))
 
 
 def bone_lengths(motion: Motion) -> np.ndarray:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancing.metrics.motion import JOINTS, Motion, mean, velocity
+from dancing.metrics.motion import JOINTS, Motion, mean, smooth, velocity
 
 WINDOW = 4.0  # s, two bars at 120 BPM; half overlapping
+SIGMA = 3.0  # frames
 SPLITS = 200  # of the real dances, for the floor
 PER_DIMENSION = 10  # windows needed for every dimension of a covariance
 MIN_STD = 0.05  # of a log1p feature, about 5 %: a joint that never moves would blow rounding up to unit variance
@@ -23,9 +24,10 @@ MIN_STD = 0.05  # of a log1p feature, about 5 %: a joint that never moves would 
 
 def _series(motion: Motion) -> np.ndarray:
     """What the features are means of: (N, 13, 3) squared velocities along x and y, length of the acceleration."""
-    acceleration = np.full(motion.q.shape[:2], np.nan)
-    acceleration[1:-1] = np.linalg.norm(np.diff(motion.q, n=2, axis=0), axis=-1) * motion.fps**2
-    return np.concatenate([velocity(motion.q, motion.fps) ** 2, acceleration[..., None]], axis=-1)
+    moving = smooth(velocity(motion.q, motion.fps), SIGMA)
+    turning = np.full_like(moving, np.nan)
+    turning[1:-1] = smooth(np.diff(motion.q, n=2, axis=0), SIGMA) * motion.fps**2
+    return np.concatenate([moving**2, np.linalg.norm(turning, axis=-1, keepdims=True)], axis=-1)
 
 
 def kinetic_features(motion: Motion) -> np.ndarray:
@@ -33,6 +35,8 @@ def kinetic_features(motion: Motion) -> np.ndarray:
 
     Energies are mean squared velocities (L^2/s^2), the third the mean length of the acceleration (L/s^2), after Onuma
     et al., FMDistance (Eurographics 2008), in two dimensions. A frozen pose has all 0; a joint not seen has NaN.
+    Velocities and accelerations are smoothed over 3 frames: at 60 Hz the acceleration of joints that stand is otherwise
+    the noise of whatever found them, and the distance that between two detectors. `jerk` is there for trembling.
     """
     if len(motion.q) < 3:
         return np.full(3 * len(JOINTS), np.nan)
