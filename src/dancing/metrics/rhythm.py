@@ -22,6 +22,7 @@ SHIFTS = 100  # circular shifts of the music that make the null
 
 PERIODS = (1, 2, 3, 4)  # beats
 WINDOW = 15.0  # s
+THIN = 2  # one frame in two is kept: channels smoothed by 3 frames hold nothing that the others could add
 MIN_BEATS = 8  # a dance must span two of the longest period, or the tempo can't be told from its neighbours
 #: How many times too slow or too fast the music is taken; 1 is its own tempo.
 STRETCHES = np.sort(np.append(np.geomspace(0.7, 1.43, 61), 1.0))
@@ -47,32 +48,41 @@ def motion_beats(motion: Motion) -> np.ndarray:
     return (lowest + within) / motion.fps
 
 
-def _nearest(times: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance (s) from each of `times` to the nearest of the sorted `others`; infinite where there are none."""
-    fence = np.concatenate([[-np.inf], others, [np.inf]])
-    after = np.searchsorted(others, times) + 1
-    return np.minimum(times - fence[after - 1], fence[after] - times)
-
-
 def beats_within(beats: ArrayLike, duration: float) -> np.ndarray:
     """The beats from 0 to `duration` (s), sorted, each once."""
     times = np.unique(np.asarray(beats, dtype=np.float64))  # sorted, each once
     return times[(times >= 0) & (times < duration)]
 
 
-def _shifted(beats: np.ndarray, duration: float, seed: int) -> list[np.ndarray]:
-    """The music's beats turned round the motion's length by 100 random amounts.
+def _nearest(times: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance (s) from each of `times` (K, n) to the nearest of `others` (K, m) in its row, sorted; (K, n).
 
-    Random, since even steps can fall on whole beats, and the null would be the score itself.
+    Infinite where there are none. The rows are laid end to end, far apart, and searched as one.
     """
-    shifts = np.random.default_rng(seed).uniform(0, duration, SHIFTS)
-    return list(np.sort((beats + shifts[:, None]) % duration, axis=1))
+    if not others.shape[1]:
+        return np.full(times.shape, np.inf)
+    rows = 10 * (1 + max(times.max(initial=0.0), others.max())) * np.arange(len(times))[:, None]
+    wanted, fence = times + rows, np.concatenate([[-np.inf], (others + rows).ravel(), [np.inf]])
+    after = np.searchsorted(fence, wanted)
+    return np.minimum(wanted - fence[after - 1], fence[after] - wanted)
 
 
-def _closeness(times: np.ndarray, others: np.ndarray) -> float:
-    """Mean over `times` of exp(-d^2 / (2 * 3^2)), d the distance to the nearest of `others` in frames at 60 Hz."""
-    frames = _nearest(times, others) * FPS
-    return float(mean(np.exp(-(frames**2) / (2 * BAS_SIGMA**2))))
+def _distances(rests: np.ndarray, music: np.ndarray, duration: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How far (s) each beat of the music is from the nearest motion beat, and each motion beat from the nearest beat of
+    the music: (1 + 100, b) and (1 + 100, m).
+
+    First the music as it is, then its beats turned round the motion's length by 100 random amounts: the null. Random,
+    since even steps can fall on whole beats, and the null would be the score itself.
+    """
+    shifts = np.append(0.0, np.random.default_rng(seed).uniform(0, duration, SHIFTS))
+    turned = np.sort((music + shifts[:, None]) % duration, axis=1)
+    repeated = np.repeat(rests[None], len(shifts), axis=0)
+    return _nearest(turned, repeated), _nearest(repeated, turned)
+
+
+def _closeness(seconds: np.ndarray) -> np.ndarray:
+    """Mean of exp(-d^2 / (2 * 3^2)) over each row of distances, d in frames at 60 Hz."""
+    return mean(np.exp(-((seconds * FPS) ** 2) / (2 * BAS_SIGMA**2)), axis=1)
 
 
 def beat_alignment(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]:
@@ -93,32 +103,17 @@ def beat_alignment(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str,
         bas_motion, bas_motion_null, bas_motion_gain: the same over motion beats, the nearest music beat to each, as in
             AI Choreographer's FACT (Li et al., ICCV 2021); NaN without motion beats.
     """
-    music, rests = beats_within(beats, motion.duration), motion_beats(motion)
-    turned = _shifted(music, motion.duration, seed) if len(music) else []
-    score = _closeness(music, rests)
-    null = np.array([_closeness(shifted, rests) for shifted in turned])
-    score_motion = _closeness(rests, music) if len(music) else np.nan
-    null_motion = float(mean(np.array([_closeness(rests, shifted) for shifted in turned])))
-    spread = float(np.std(null)) if len(null) else 0.0
-    gain = score - float(mean(null))
-    return {
-        "bas": score,
-        "bas_null": float(mean(null)),
-        "bas_gain": gain,
-        "bas_gain_z": gain / spread if spread > 0 else np.nan,
-        "bas_motion": score_motion,
-        "bas_motion_null": null_motion,
-        "bas_motion_gain": score_motion - null_motion,
-    }
-
-
-def _f1(rests: np.ndarray, music: np.ndarray) -> tuple[float, float, float]:
-    """F1, precision and recall of motion beats within 70 ms of a music beat (one may serve two: rests lie apart)."""
-    # A hair is added, or rounding decides about a beat just on the edge.
-    precision = float(mean(_nearest(rests, music) <= F1_WINDOW + 1e-9))
-    recall = float(mean(_nearest(music, rests) <= F1_WINDOW + 1e-9))
-    hits = np.nan_to_num(precision) * recall
-    return (2 * hits / (precision + recall) if hits > 0 else 0.0), precision, recall
+    names = ("bas", "bas_null", "bas_gain", "bas_gain_z", "bas_motion", "bas_motion_null", "bas_motion_gain")
+    music = beats_within(beats, motion.duration)
+    if not len(music):
+        return dict.fromkeys(names, np.nan)
+    score, score_motion = map(_closeness, _distances(motion_beats(motion), music, motion.duration, seed))
+    null, null_motion = score[1:].mean(), score_motion[1:].mean()
+    spread = score[1:].std()
+    gain = score[0] - null
+    z = gain / spread if spread > 0 else np.nan
+    values = (score[0], null, gain, z, score_motion[0], null_motion, score_motion[0] - null_motion)
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]:
@@ -132,12 +127,18 @@ def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]
         f1, precision, recall, and f1_null, the mean over circular shifts of the music beats. All NaN without music
         beats; without motion beats f1 and recall are 0 and precision is NaN.
     """
-    music, rests = beats_within(beats, motion.duration), motion_beats(motion)
+    names = ("f1", "precision", "recall", "f1_null")
+    music = beats_within(beats, motion.duration)
     if not len(music):
-        return dict.fromkeys(("f1", "precision", "recall", "f1_null"), np.nan)
-    f1, precision, recall = _f1(rests, music)
-    null = [_f1(rests, shifted)[0] for shifted in _shifted(music, motion.duration, seed)]
-    return {"f1": f1, "precision": precision, "recall": recall, "f1_null": float(np.mean(null))}
+        return dict.fromkeys(names, np.nan)
+    # One beat may serve two: rests lie apart. A hair is added, or rounding decides about a beat just on the edge.
+    recall, precision = (
+        mean(np.where(distance <= F1_WINDOW + 1e-9, 1.0, 0.0), axis=1)
+        for distance in _distances(motion_beats(motion), music, motion.duration, seed)
+    )
+    hits = np.nan_to_num(precision) * recall
+    f1 = np.where(hits > 0, 2 * hits / np.where(hits > 0, precision + recall, 1.0), 0.0)
+    return dict(zip(names, map(float, (f1[0], precision[0], recall[0], f1[1:].mean())), strict=True))
 
 
 # -------------------------------------------------------------------------------------------------- tempo locking
@@ -215,22 +216,25 @@ def locking_spectrum(motion: Motion, beats: ArrayLike) -> LockingSpectrum:
     if len(music) < 2 or motion.duration < MIN_BEATS * np.median(np.diff(music)):
         return LockingSpectrum(np.full((len(STRETCHES), len(PERIODS) + 1), np.nan), np.nan)
 
-    channels = _channels(motion)  # (N, C)
-    width = min(len(channels), round(WINDOW * motion.fps))
+    channels = _channels(motion)[::THIN]  # (N / THIN, C)
+    width = min(len(channels), round(WINDOW * motion.fps / THIN))
     hops = int(np.ceil((len(channels) - width) / (width / 2)))
     starts = np.linspace(0, len(channels) - width, hops + 1).round().astype(int)
     hann = np.hanning(width + 2)[1:-1]  # without the two zeros at its ends
     hann /= hann.sum()
 
     own = int(np.flatnonzero(STRETCHES == 1)[0])
-    away = (np.arange(width) - (width - 1) / 2) / motion.fps  # (W,) s from the window's middle
+    away = (np.arange(width) - (width - 1) / 2) / motion.fps * THIN  # (W,) s from the window's middle
     energy = np.zeros((len(STRETCHES), len(PERIODS)))
     rhythm = 0j  # of the 13 speeds at one beat
     for start in starts:
-        middle = (start + (width - 1) / 2) / motion.fps
+        middle = (start + (width - 1) / 2) / motion.fps * THIN
         phase = beat_phase(music, middle + STRETCHES[:, None] * away)  # (S, W)
-        turns = np.exp(2j * np.pi * phase[:, None] / np.array(PERIODS)[:, None])  # (S, P, W)
-        riding = turns @ (hann[:, None] * channels[start : start + width])  # (S, P, C)
+        # All periods divide twelve beats: one exponential serves them all.
+        twelfth = np.exp(2j * np.pi / 12 * phase)
+        turns = np.stack([twelfth ** (12 // period) for period in PERIODS], axis=1)  # (S, P, W)
+        weighted = hann[:, None] * channels[start : start + width]  # (W, C)
+        riding = turns.real @ weighted + 1j * (turns.imag @ weighted)  # (S, P, C)
         energy += 2 * (np.abs(riding) ** 2).mean(axis=-1) / len(starts)
         rhythm += riding[own, 0, -len(JOINTS) :].sum()
 
