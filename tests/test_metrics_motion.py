@@ -25,6 +25,8 @@ from dancing.metrics.motion import (
     prepare,
 )
 from dancing.metrics.rhythm import (
+    STRETCHES,
+    WRONG,
     beat_alignment,
     beat_f1,
     beat_phase,
@@ -272,6 +274,17 @@ def test_white_jitter_scores_high_raw_and_nothing_over_its_chance(fps):
     assert row["bas_gain"]["mean"] == pytest.approx(0, abs=0.05)
     assert row["f1"]["mean"] == pytest.approx(row["f1_null"]["mean"], abs=0.07)
     assert row["tempo_locking_sum"]["mean"] == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("faster", [1.0, 1.07, 0.9])
+def test_the_spectrum_peaks_at_the_dance_s_own_tempo(fps, faster):
+    spectrum = locking_spectrum(prepare(*dance(steps(faster=faster), fps, loose=0.3)), BEATS)
+    assert spectrum.relative.shape == (len(STRETCHES), 5)
+    for period in (1, 2):
+        assert STRETCHES[spectrum.energy[:, period - 1].argmax()] == pytest.approx(faster, rel=0.02)
+    np.testing.assert_allclose(spectrum.energy[:, -1], spectrum.energy[:, :-1].sum(axis=1))
+    np.testing.assert_allclose(spectrum.relative[WRONG].mean(axis=0), 1)
 
 
 def test_no_beats_no_scores():
