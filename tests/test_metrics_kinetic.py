@@ -132,6 +132,25 @@ def test_diversity_is_over_songs_and_multimodality_over_takes(reference):
     assert row["frechet"] == {"mean": None, "n": 3, "ci95": None}
 
 
+def test_frechet_where_there_are_windows_enough():
+    def one_arm(amplitude, seed):
+        """Two minutes of one wrist that wanders; of 15 features, 150 windows are enough, and four dances have 236."""
+        path = np.random.default_rng(seed).normal(0, amplitude, (7200, 2)).cumsum(axis=0)
+        landmarks = np.full((7200, 33, 2), np.nan)
+        landmarks[:, [11, 12, 23, 24]] = 0.0
+        landmarks[:, 15] = path
+        return Motion(landmarks, torso=1.0)
+
+    train = [one_arm(0.01, seed) for seed in range(4)]
+    reference = Reference.of(train, list("abcd"), train, list("wxyz"), seed=0)
+    alike, other = (
+        row_of([[one_arm(size, seed)] for seed in range(10, 14)], list("abcd"), reference)["frechet"]
+        for size in (0.01, 0.02)
+    )
+    assert 0 < 10 * alike["mean"] < other["mean"]
+    assert alike["ci95"][0] < alike["mean"] < other["ci95"][0]
+
+
 def test_one_song_has_no_pairs_and_one_take_no_others(reference):
     row = row_of([[swinging(0.2)], [swinging(0.3)]], ["a", "a"], reference)  # two pieces of one clip
     assert {name for name, cell in row.items() if cell["mean"] is None} == {

@@ -134,38 +134,46 @@ def kinetic_row(dances: Takes, clips: Sequence[str], reference: Reference, seed:
     windows = _by_clip([standardise(np.concatenate([window_features(t) for t in takes])) for takes, _ in kept], clips)
     whole = standardise(np.array([[kinetic_features(take) for take in takes] for takes, _ in kept]))  # (P, takes, d)
 
+    return {
+        **_mmd_cells(windows, reference, seed),
+        "frechet": _frechet_cell(windows, reference, seed),
+        **_variety_cells(whole, clips, seed),
+    }
+
+
+def _mmd_cells(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> Row:
     songs, trained = len(windows), len(reference.windows)
-    weights = resampled(songs, seed)
     means = kernel_means([*reference.windows, *windows])
     train, test = np.repeat([1.0, 0.0], [trained, songs]), np.repeat([0.0, 1.0], [trained, songs])
+    weights = resampled(songs, seed)
     drawn = np.concatenate([np.zeros((len(weights), trained)), weights], axis=1)
     mmd, mmds = mmd2(means, train, test), mmd2(means, train, drawn)
-
-    real = np.concatenate(reference.windows)
-    far = frechet(real, np.concatenate(windows))
-    fars = np.zeros(0)
-    if np.isfinite(far):
-        some = resampled(songs, seed, FRECHET_RESAMPLES).astype(int)
-        repeats = [np.concatenate([windows[k] for k in np.repeat(np.arange(songs), draw)]) for draw in some]
-        fars = np.array([frechet(real, repeat) for repeat in repeats])
-
-    between = distances(whole.swapaxes(0, 1)).mean(axis=0)  # (P, P), a mean over takes
-    between = _clip_means(_clip_means(between, clips).T, clips)  # (songs, songs)
-    takes = np.ones(whole.shape[1])
     return {
         "mmd": _pair_cell(mmd, mmds, songs),
         "mmd_floor": _pair_cell(reference.floor, np.zeros(0), trained),
         "mmd_ratio": _pair_cell(mmd / reference.floor, mmds / reference.floor, songs),
-        "frechet": _pair_cell(far, fars, songs),
-        "diversity": _pair_cell(
-            over_pairs(between, np.ones(songs), np.ones(songs)), over_pairs(between, weights, weights), songs
-        ),
-        "multimodality": _cell(
-            _clip_means(np.array([over_pairs(piece, takes, takes) for piece in distances(whole)])[:, None], clips)[
-                :, 0
-            ],
-            seed,
-        ),
+    }
+
+
+def _frechet_cell(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> dict:
+    real, songs = np.concatenate(reference.windows), len(windows)
+    far, draws = frechet(real, np.concatenate(windows)), np.zeros(0)
+    if np.isfinite(far):
+        picks = np.random.default_rng(seed).integers(0, songs, (FRECHET_RESAMPLES, songs))
+        draws = np.array([frechet(real, np.concatenate([windows[song] for song in pick])) for pick in picks])
+    return _pair_cell(far, draws, songs)
+
+
+def _variety_cells(features: np.ndarray, clips: Sequence[str], seed: int) -> Row:
+    """From the features (pieces, takes, d) of whole dances."""
+    between = distances(features.swapaxes(0, 1)).mean(axis=0)  # (pieces, pieces), a mean over takes
+    between = _clip_means(_clip_means(between, clips).T, clips)  # (songs, songs)
+    songs, takes = np.ones(len(between)), np.ones(features.shape[1])
+    weights = resampled(len(songs), seed)
+    within = np.array([over_pairs(piece, takes, takes) for piece in distances(features)])  # (pieces,)
+    return {
+        "diversity": _pair_cell(over_pairs(between, songs, songs), over_pairs(between, weights, weights), len(songs)),
+        "multimodality": _cell(_clip_means(within, clips), seed),
     }
 
 
@@ -212,7 +220,7 @@ def _usable(windows: Sequence[np.ndarray]) -> bool:
 
 
 def _clip_means(values: np.ndarray, clips: Sequence[str]) -> np.ndarray:
-    """(pieces, M) -> (clips, M), in the order in which clips first come; what is NaN says nothing."""
+    """(pieces, ...) -> (clips, ...), in the order in which clips first come; what is NaN says nothing."""
     names = np.array(clips)
     return np.array([mean(values[names == clip], axis=0) for clip in dict.fromkeys(clips)])
 
