@@ -12,15 +12,15 @@ from dancing.evaluation.common import held_out
 from dancing.hdf5 import Dataset, Piece
 from dancing.inference import Dancer
 from dancing.metrics import controls
-from dancing.metrics.motion import Motion, prepare
+from dancing.metrics.motion import Motion, mean, prepare
 from dancing.metrics.rhythm import LockingSpectrum, locking_spectrum
 from dancing.metrics.table import (
     AMOUNT,
-    RHYTHM,
     Reference,
     Row,
+    Takes,
     amount_scores,
-    rhythm_scores,
+    rhythm_row,
     song_means,
     summarise,
 )
@@ -36,9 +36,7 @@ class MotionResult:
 
     rows: dict[str, Row]
     dances: dict[str, list[np.ndarray]]  # row -> (T, 33, 2) in [0, 1], one a test piece: its first take
-    locking: dict[
-        str, np.ndarray
-    ]  # row -> (S, P + 1) `LockingSpectrum.relative`, mean over songs; `STRETCHES` is its x
+    locking: dict[str, np.ndarray]  # row -> (S, P + 1), `LockingSpectrum.relative` over `STRETCHES`, mean over songs
 
 
 def evaluate_motion(
@@ -68,18 +66,7 @@ def evaluate_motion(
     """
     pieces = held_out(dataset)
     size = (dataset.fps, dataset.width, dataset.height)
-    retrieval = Retrieval.fit(dataset)
-    takes: dict[str, list[list[np.ndarray]]] = {  # row -> [piece][take] (T, 33, 2)
-        name: [[dancer.dance(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
-        for name, dancer in dancers.items()
-    }
-    takes["ours_snapped"] = [
-        [_snapped(dance, piece, dataset) for dance in dances]
-        for dances, piece in zip(takes["ours"], pieces, strict=True)
-    ]
-    takes["retrieval"] = [[retrieval.dance(piece.audio, piece.beats)] for piece in pieces]
-    takes["frozen"] = [[controls.frozen(piece.landmarks)] for piece in pieces]
-    takes["jitter"] = [[controls.jitter(piece.landmarks, piece.visibility, *size, seed)] for piece in pieces]
+    takes = _takes(dataset, pieces, dancers, temperature, seeds, seed)
 
     real, train = (
         [prepare(piece.landmarks, piece.visibility, *size) for piece in part]
@@ -101,11 +88,7 @@ def evaluate_motion(
     for name in ("ours", "real"):
         other = f"{name}_to_other_music"
         spectra[other] = _spectra(motions[name], wrong)
-        scores = [
-            [rhythm_scores(take, line, music, seed) for take, line in zip(dances, lines, strict=True)]
-            for dances, lines, music in zip(motions[name], spectra[other], wrong, strict=True)
-        ]
-        rows[other] = song_means(scores, clips, RHYTHM, seed)
+        rows[other] = rhythm_row(motions[name], spectra[other], wrong, clips, seed)
 
     long = [measured(dancers["ours"].dance(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces]
     rows["ours_60s"] = song_means([[amount_scores(dance, reference)] for dance in long], clips, AMOUNT, seed)
@@ -115,20 +98,34 @@ def evaluate_motion(
     return MotionResult(rows, shown, {name: _mean_spectrum(part) for name, part in spectra.items()})
 
 
-def _snapped(dance: np.ndarray, piece: Piece, dataset: Dataset) -> np.ndarray:
-    size = np.array([dataset.width, dataset.height])
-    return snap(dance * size, piece.beats, dataset.fps) / size
+def _takes(
+    dataset: Dataset, pieces: Sequence[Piece], dancers: Mapping[str, Dancer], temperature: float, seeds: int, seed: int
+) -> dict[str, list[list[np.ndarray]]]:
+    """Every made dance: row -> [piece][take] (T, 33, 2)."""
+    takes = {
+        name: [[dancer.dance(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
+        for name, dancer in dancers.items()
+    }
+    pixels, size = np.array([dataset.width, dataset.height]), (dataset.fps, dataset.width, dataset.height)
+    takes["ours_snapped"] = [
+        [snap(dance * pixels, piece.beats, dataset.fps) / pixels for dance in dances]
+        for dances, piece in zip(takes["ours"], pieces, strict=True)
+    ]
+    retrieval = Retrieval.fit(dataset)
+    takes["retrieval"] = [[retrieval.dance(piece.audio, piece.beats)] for piece in pieces]
+    takes["frozen"] = [[controls.frozen(piece.landmarks)] for piece in pieces]
+    takes["jitter"] = [[controls.jitter(piece.landmarks, piece.visibility, *size, seed)] for piece in pieces]
+    return takes
 
 
-def _spectra(
-    motions: Sequence[Sequence[Motion]], beats: Sequence[np.ndarray]
-) -> list[list[LockingSpectrum]]:  # fmt: skip
+def _spectra(motions: Takes, beats: Sequence[np.ndarray]) -> list[list[LockingSpectrum]]:
     return [[locking_spectrum(take, music) for take in takes] for takes, music in zip(motions, beats, strict=True)]
 
 
 def _mean_spectrum(spectra: Sequence[Sequence[LockingSpectrum]]) -> np.ndarray:
-    """Over takes, then songs; (S, P + 1)."""
-    return np.mean([np.mean([take.relative for take in takes], axis=0) for takes in spectra], axis=0)
+    """Over takes, then over the songs for which it can be told; (S, P + 1)."""
+    songs = [mean(np.array([take.relative for take in takes]), axis=0) for takes in spectra]
+    return mean(np.array(songs), axis=0)
 
 
 def _at_least(audio: np.ndarray, fps: int, seconds: float = LONG) -> np.ndarray:

@@ -84,11 +84,6 @@ class Reference:
         )
 
 
-def rhythm_scores(motion: Motion, spectrum: LockingSpectrum, beats: np.ndarray, seed: int) -> dict[str, float]:
-    """What of a dance hears the music; `spectrum` is its `locking_spectrum` to the same beats."""
-    return tempo_locking(spectrum) | beat_alignment(motion, beats, seed) | beat_f1(motion, beats, seed)
-
-
 def amount_scores(motion: Motion, reference: Reference) -> dict[str, float]:
     """How much a dance moves, beside real dance."""
     return {
@@ -115,6 +110,24 @@ def song_means(
     values = np.array([[[take[name] for name in names] for take in piece] for piece in scores])  # (pieces, takes, M)
     songs = _clip_means(mean(values, axis=1), clips)  # (songs, M)
     return {name: _cell(songs[:, column], seed) for column, name in enumerate(names)}
+
+
+def rhythm_row(
+    dances: Takes,
+    spectra: Sequence[Sequence[LockingSpectrum]],
+    beats: Sequence[np.ndarray],
+    clips: Sequence[str],
+    seed: int,
+) -> Row:
+    """Cells of `RHYTHM`: what of a dance hears the music. Arguments as of `summarise`."""
+    scores = [
+        [
+            tempo_locking(spectrum) | beat_alignment(take, music, seed) | beat_f1(take, music, seed)
+            for take, spectrum in zip(takes, lines, strict=True)
+        ]
+        for takes, lines, music in zip(dances, spectra, beats, strict=True)
+    ]
+    return song_means(scores, clips, RHYTHM, seed)
 
 
 def kinetic_row(dances: Takes, clips: Sequence[str], reference: Reference, seed: int) -> Row:
@@ -198,14 +211,12 @@ def summarise(
     Raises:
         ValueError: where dances, spectra, beats and clips differ in number.
     """
-    scores = [
-        [
-            rhythm_scores(take, spectrum, music, seed) | amount_scores(take, reference) | body_scores(take, reference)
-            for take, spectrum in zip(takes, lines, strict=True)
-        ]
-        for takes, lines, music, _ in zip(dances, spectra, beats, clips, strict=True)
-    ]
-    return song_means(scores, clips, (*RHYTHM, *AMOUNT, *BODY), seed) | kinetic_row(dances, clips, reference, seed)
+    scores = [[amount_scores(take, reference) | body_scores(take, reference) for take in takes] for takes in dances]
+    return (
+        rhythm_row(dances, spectra, beats, clips, seed)
+        | song_means(scores, clips, (*AMOUNT, *BODY), seed)
+        | kinetic_row(dances, clips, reference, seed)
+    )
 
 
 def _by_clip(windows: Sequence[np.ndarray], clips: Sequence[str]) -> list[np.ndarray]:
