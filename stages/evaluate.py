@@ -16,7 +16,11 @@ from dancing.tracking import stage_run
 METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
 #: What tells an experiment at a glance, by file; everything, with n and intervals, is beside the plots.
 HEADLINES = {
-    "motion": ("magnitude", "jerk", "freeze", "tempo_locking_1", "tempo_locking_sum", "bas_gain", "f1"),
+    "motion": (
+        *("magnitude", "freeze", "jerk", "drift", "bas_gain", "f1"),
+        *(f"tempo_locking_{p}" for p in (1, 2, 3, 4, "sum")),
+        *("mmd_ratio", "multimodality", "foot_slide", "long_bones"),
+    ),
     "image": ("psnr_crop", "ssim_crop", "detection_rate", "pck_10", "pck_20", "flicker_ratio"),
 }
 
@@ -26,12 +30,14 @@ def main() -> None:
     wanted = params.evaluate
     dancer, painter = Dancer.load(Path("models/vae/best.pt")), load_painter(Path("models/gan"))
     with stage_run("evaluate", params) as run, open_dataset("data/dataset.h5") as dataset:
-        moved = evaluation.evaluate_motion(dataset, dancer, params.render.temperature, wanted.seeds, wanted.seed)
+        moved = evaluation.evaluate_motion(
+            dataset, {"ours": dancer}, params.render.temperature, wanted.seeds, wanted.seed
+        )
         tables = {"motion": moved.rows}
         if painter is None:
             _write_json(METRICS / "image.json", {})  # dvc.yaml promises it
         else:
-            pieces = zip(dataset.split("test"), moved.dances, strict=True)
+            pieces = zip(dataset.split("test"), moved.dances["ours"], strict=True)
             pictured, shown = dataset.with_pictures(), [d for piece, d in pieces if dataset.has_pictures(piece)]
             painted = evaluation.evaluate_images(pictured, painter, shown, wanted.frames, wanted.seed)
             tables["image"] = painted.rows
@@ -46,7 +52,7 @@ def main() -> None:
             run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
 
         piece = dataset.split("test")[0]
-        dances = {"real": piece.landmarks, "ours": moved.dances[0]}
+        dances = {name: moved.dances[name][0] for name in ("real", "ours")}
         size = (dataset.fps, dataset.width, dataset.height)
         prepared = {name: motion.prepare(dance, piece.visibility, *size) for name, dance in dances.items()}
         speeds = {name: np.nanmean(motion.joint_speeds(dance), axis=1) for name, dance in prepared.items()}

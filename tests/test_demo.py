@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dancing import skeleton, video
-from dancing.metrics.motion import beat_alignment, beat_f1, prepare
+from dancing.metrics.motion import prepare
+from dancing.metrics.rhythm import beat_alignment, beat_f1
 from data.demo import body as bodies
 from data.demo.camera import Camera
 from data.demo.dance import ease, perform, plan

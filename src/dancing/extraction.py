@@ -123,8 +123,7 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
     track = pose.track(
         video.read_frames(path, settings.fps),
         settings.fps,
-        settings.smooth_window_s,
-        settings.smooth_order,
+        settings.smooth_cutoff,
         settings.max_gap_s,
         settings.min_length_s,
     )

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS, interval
+from dancing.metrics.bootstrap import interval
+from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS
 
 BEST_PSNR = 100.0  # dB, of equal pictures: infinity has no mean, and no number in JSON
 CHUNK = 32  # frames scored at once, or the maps of a long clip fill the memory

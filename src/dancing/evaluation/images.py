@@ -1,6 +1,6 @@
-"""The test part through both models, measured beside chance (shuffled music) and ceiling (the real dance).
+"""The test part as the painter draws it, beside the real pictures.
 
-Letters: T frames of a dance, N frames compared.
+Letters: N frames compared.
 """
 
 from collections.abc import Sequence
@@ -10,24 +10,16 @@ import numpy as np
 import torch
 
 from dancing import pose
-from dancing.errors import UserError
-from dancing.hdf5 import Dataset, Piece
-from dancing.inference import Dancer, Painter
-from dancing.metrics import image, motion
+from dancing.evaluation.common import held_out
+from dancing.hdf5 import Dataset
+from dancing.inference import Painter
+from dancing.metrics import image
+from dancing.metrics.table import Row
 
-Row = dict[str, dict]  # metric -> {"mean", "n", "ci95"}
 #: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
 RUN = 10
 #: What of a row of pictures says something where there is no real picture to compare with.
 REDETECTION = ("detection_rate", "pck_10", "pck_20", "mean_error")
-
-
-@dataclass(frozen=True)
-class MotionResult:
-    """Rows of the table of motion, and the dances behind them."""
-
-    rows: dict[str, Row]
-    dances: list[np.ndarray]  # (T, 33, 2) in [0, 1], the first seed's, one a test piece
 
 
 @dataclass(frozen=True)
@@ -40,29 +32,11 @@ class ImageResult:
     danced: np.ndarray  # (N, H, W, 3) uint8, of generated poses
 
 
-def evaluate_motion(dataset: Dataset, dancer: Dancer, temperature: float, seeds: int, seed: int) -> MotionResult:
-    """Dance to every test song `seeds` times and measure. Raises UserError where there is no test part."""
-    pieces = _test_pieces(dataset)
-    size = (dataset.fps, dataset.width, dataset.height)
-    real = [motion.prepare(piece.landmarks, piece.visibility, *size) for piece in pieces]
-    beats = [piece.beats for piece in pieces]
-    dances = [dancer.dance(piece.audio, s, temperature) for s in range(seeds) for piece in pieces]
-    ours = [motion.prepare(dance, np.ones(dance.shape[:2]), *size) for dance in dances]
-    wrong = motion.shuffled(beats, [len(piece) / dataset.fps for piece in pieces], np.random.default_rng(seed))
-    rows = {
-        "ours": motion.summarise(ours, beats * seeds, real, seed),
-        "real": motion.summarise(real, beats, real, seed),
-        "ours_to_other_music": motion.summarise(ours, wrong * seeds, real, seed),
-        "real_to_other_music": motion.summarise(real, wrong, real, seed),
-    }
-    return MotionResult(rows, dances[: len(pieces)])
-
-
 def evaluate_images(
     dataset: Dataset, painter: Painter, dances: Sequence[np.ndarray], frames: int, seed: int
 ) -> ImageResult:  # fmt: skip
     """Paint at most `frames` test poses, real ones and those of `dances` (one a test piece), and measure."""
-    pieces = _test_pieces(dataset)
+    pieces = held_out(dataset)
     runs = _runs([len(piece) for piece in pieces], frames)
     real = np.concatenate([dataset.frames(pieces[i], start, stop) for i, start, stop in runs])
     landmarks = np.concatenate([pieces[i].landmarks[start:stop] for i, start, stop in runs])
@@ -82,21 +56,6 @@ def evaluate_images(
         "ours_danced": _only_redetection(row(danced, danced, danced_landmarks, np.ones_like(visibility))),
     }
     return ImageResult(rows, real, generated, danced)
-
-
-def means(rows: dict[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
-    """The means of these metrics alone, rounded, for `dvc metrics`; a row without such a value goes without it."""
-    return {
-        name: {key: round(row[key]["mean"], digits) for key in metrics if key in row and row[key]["mean"] is not None}
-        for name, row in rows.items()
-    }
-
-
-def _test_pieces(dataset: Dataset) -> list[Piece]:
-    pieces = dataset.split("test")
-    if not pieces:
-        raise UserError(f"{dataset.path}: no test part; raise data.test or give longer clips")
-    return pieces
 
 
 def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:

@@ -1,0 +1,249 @@
+"""A row of the table of motion: one system over the songs of the test part.
+
+A figure is first averaged over the takes of a song (its seeds, its pieces) and then over songs, which are the units of
+the bootstrap: a second take of a song is no second song. A value that can't be told is None, JSON's null.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dancing.metrics.body import bone_limits, foot_slide, long_bones, physical_foot_contact
+from dancing.metrics.bootstrap import interval, percentiles, resampled
+from dancing.metrics.kinetic import (
+    KineticSpace,
+    distances,
+    frechet,
+    kernel_means,
+    kinetic_features,
+    mmd2,
+    mmd2_floor,
+    over_pairs,
+    window_features,
+)
+from dancing.metrics.motion import STILL, Motion, drift, freeze_ratio, jerk, magnitude, mean, median_speed
+from dancing.metrics.rhythm import PERIODS, LockingSpectrum, beat_alignment, beat_f1, tempo_locking
+
+Row = dict[str, dict]  # metric -> {"mean", "n", "ci95"}
+Takes = Sequence[Sequence[Motion]]  # [piece of the test part][take]
+
+RHYTHM = (
+    *(f"tempo_locking_{p}" for p in (*PERIODS, "sum", "z", "rank")), "tempo_share", "tempo_share_null",
+    "bas", "bas_null", "bas_gain", "bas_gain_z", "bas_motion", "bas_motion_gain", "f1", "f1_null",
+)  # fmt: skip
+AMOUNT = ("magnitude", "freeze", "jerk", "drift")
+BODY = ("foot_slide", "pfc", "long_bones")
+KINETIC = ("mmd", "mmd_floor", "mmd_ratio", "frechet", "diversity", "multimodality")
+METRICS = (*RHYTHM, *AMOUNT, *BODY, *KINETIC)
+
+FEW = 3  # songs, below which pairs of them have no interval: two make a single pair
+FRECHET_RESAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What real dance measures: the standard of every row."""
+
+    seen: np.ndarray  # (33,) bool, the landmarks that count
+    magnitude: float
+    jerk: float
+    median_speed: float
+    bones: np.ndarray  # (21,) limits
+    space: KineticSpace
+    windows: list[np.ndarray]  # (n, d) features of each training clip
+    floor: float  # of MMD^2
+
+    @classmethod
+    def of(
+        cls, real: Sequence[Motion], clips: Sequence[str], train: Sequence[Motion], train_clips: Sequence[str],
+        seed: int,
+    ) -> "Reference":  # fmt: skip
+        """Measure the real dances.
+
+        Args:
+            real, clips: the test part and the clip that each comes from: the measure of magnitude, jerk and freezing
+                (means over dances, not paired with any). Only landmarks seen in at least half of them are counted.
+            train, train_clips: the training part: the measure of bones and kinetic features.
+            seed: of the splits for the floor.
+        """
+        seen = np.mean([np.isfinite(dance.landmarks).any(axis=(0, 2)) for dance in real], axis=0) >= 0.5
+        real, train = [dance.only(seen) for dance in real], [dance.only(seen) for dance in train]
+        features = [window_features(dance) for dance in train]
+        space = KineticSpace.fit(np.concatenate(features))
+        windows = _by_clip([space.standardise(windows) for windows in features], train_clips)
+        return cls(
+            seen=seen,
+            magnitude=float(mean(np.array([magnitude(dance) for dance in real]))),
+            jerk=float(mean(np.array([jerk(dance) for dance in real]))),
+            median_speed=median_speed(real),
+            bones=bone_limits(train),
+            space=space,
+            windows=windows,
+            floor=mmd2_floor(kernel_means(windows), len(set(clips)), seed) if _usable(windows) else np.nan,
+        )
+
+
+def amount_scores(motion: Motion, reference: Reference) -> dict[str, float]:
+    """How much a dance moves, beside real dance."""
+    return {
+        "magnitude": magnitude(motion) / reference.magnitude if reference.magnitude > STILL else np.nan,
+        "freeze": freeze_ratio(motion, reference.median_speed),
+        "jerk": jerk(motion) / reference.jerk if reference.jerk > STILL else np.nan,
+        "drift": drift(motion),
+    }
+
+
+def body_scores(motion: Motion, reference: Reference) -> dict[str, float]:
+    """Whether it is a body that moves."""
+    return {
+        "foot_slide": foot_slide(motion),
+        "pfc": physical_foot_contact(motion),
+        "long_bones": long_bones(motion, reference.bones),
+    }
+
+
+def song_means(
+    scores: Sequence[Sequence[Mapping[str, float]]], clips: Sequence[str], names: Sequence[str], seed: int
+) -> Row:  # fmt: skip
+    """Cells of these metrics from the scores of every take of every piece; `clips` says which song a piece is of."""
+    values = np.array([[[take[name] for name in names] for take in piece] for piece in scores])  # (pieces, takes, M)
+    songs = _clip_means(mean(values, axis=1), clips)  # (songs, M)
+    return {name: _cell(songs[:, column], seed) for column, name in enumerate(names)}
+
+
+def rhythm_row(
+    dances: Takes,
+    spectra: Sequence[Sequence[LockingSpectrum]],
+    beats: Sequence[np.ndarray],
+    clips: Sequence[str],
+    seed: int,
+) -> Row:
+    """Cells of `RHYTHM`: what of a dance hears the music. Arguments as of `summarise`."""
+    scores = [
+        [
+            tempo_locking(spectrum) | beat_alignment(take, music, seed) | beat_f1(take, music, seed)
+            for take, spectrum in zip(takes, lines, strict=True)
+        ]
+        for takes, lines, music in zip(dances, spectra, beats, strict=True)
+    ]
+    return song_means(scores, clips, RHYTHM, seed)
+
+
+def kinetic_row(dances: Takes, clips: Sequence[str], reference: Reference, seed: int) -> Row:
+    """Cells of `KINETIC`: how far from real dance a system's dances are, and how far from one another.
+
+    mmd: unbiased MMD^2 between the windows of these dances and of the training part. mmd_ratio: over mmd_floor, the
+        usual size of the same between real dances; 0 where nothing differs (it may be negative), and about 1 is no
+        difference that so few songs could show. The row of the real test dances says how far they are from training.
+    frechet: None for too few windows.
+    diversity: mean distance between dances to different songs. multimodality: between takes of one song.
+    """
+    kept = [(takes, clip) for takes, clip in zip(dances, clips, strict=True) if min(len(take.q) for take in takes) >= 3]
+    if not kept or not _usable(reference.windows):
+        return {name: _cell(np.zeros(0), seed) for name in KINETIC}
+    clips = [clip for _, clip in kept]
+    standardise = reference.space.standardise
+    windows = _by_clip([standardise(np.concatenate([window_features(t) for t in takes])) for takes, _ in kept], clips)
+    whole = standardise(np.array([[kinetic_features(take) for take in takes] for takes, _ in kept]))  # (P, takes, d)
+
+    return {
+        **_mmd_cells(windows, reference, seed),
+        "frechet": _frechet_cell(windows, reference, seed),
+        **_variety_cells(whole, clips, seed),
+    }
+
+
+def _mmd_cells(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> Row:
+    songs, trained = len(windows), len(reference.windows)
+    means = kernel_means([*reference.windows, *windows])
+    train, test = np.repeat([1.0, 0.0], [trained, songs]), np.repeat([0.0, 1.0], [trained, songs])
+    weights = resampled(songs, seed)
+    drawn = np.concatenate([np.zeros((len(weights), trained)), weights], axis=1)
+    mmd, mmds = mmd2(means, train, test), mmd2(means, train, drawn)
+    return {
+        "mmd": _pair_cell(mmd, mmds, songs),
+        "mmd_floor": _pair_cell(reference.floor, np.zeros(0), trained),
+        "mmd_ratio": _pair_cell(mmd / reference.floor, mmds / reference.floor, songs),
+    }
+
+
+def _frechet_cell(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> dict:
+    real, songs = np.concatenate(reference.windows), len(windows)
+    far, draws = frechet(real, np.concatenate(windows)), np.zeros(0)
+    if np.isfinite(far):
+        picks = np.random.default_rng(seed).integers(0, songs, (FRECHET_RESAMPLES, songs))
+        draws = np.array([frechet(real, np.concatenate([windows[song] for song in pick])) for pick in picks])
+    return _pair_cell(far, draws, songs)
+
+
+def _variety_cells(features: np.ndarray, clips: Sequence[str], seed: int) -> Row:
+    """From the features (pieces, takes, d) of whole dances."""
+    between = distances(features.swapaxes(0, 1)).mean(axis=0)  # (pieces, pieces), a mean over takes
+    between = _clip_means(_clip_means(between, clips).T, clips)  # (songs, songs)
+    songs, takes = np.ones(len(between)), np.ones(features.shape[1])
+    weights = resampled(len(songs), seed)
+    within = np.array([over_pairs(piece, takes, takes) for piece in distances(features)])  # (pieces,)
+    return {
+        "diversity": _pair_cell(over_pairs(between, songs, songs), over_pairs(between, weights, weights), len(songs)),
+        "multimodality": _cell(_clip_means(within, clips), seed),
+    }
+
+
+def summarise(
+    dances: Takes, spectra: Sequence[Sequence[LockingSpectrum]], beats: Sequence[np.ndarray], clips: Sequence[str],
+    reference: Reference, seed: int,
+) -> Row:  # fmt: skip
+    """One whole row, all of `METRICS`.
+
+    Args:
+        dances: the system's, as many takes to every piece of the test part, with the landmarks that
+            `reference` counts alone (`Motion.only`).
+        spectra: `locking_spectrum` of each.
+        beats: each piece's, (b,) s.
+        clips: the clip that each piece comes from: the song.
+        seed: of the null's shifts and the bootstrap.
+
+    Returns:
+        For each metric: {"mean": over songs, "n": songs that have a value, "ci95": bootstrap over songs, [low, high]}.
+        mean is None without any value, ci95 is None for too few songs.
+
+    Raises:
+        ValueError: where dances, spectra, beats and clips differ in number.
+    """
+    scores = [[amount_scores(take, reference) | body_scores(take, reference) for take in takes] for takes in dances]
+    return (
+        rhythm_row(dances, spectra, beats, clips, seed)
+        | song_means(scores, clips, (*AMOUNT, *BODY), seed)
+        | kinetic_row(dances, clips, reference, seed)
+    )
+
+
+def _by_clip(windows: Sequence[np.ndarray], clips: Sequence[str]) -> list[np.ndarray]:
+    """Windows (n, d) of pieces -> of clips, without those that have none."""
+    units = {clip: [w for w, of in zip(windows, clips, strict=True) if of == clip] for clip in clips}
+    return [unit for unit in map(np.concatenate, units.values()) if len(unit)]
+
+
+def _usable(windows: Sequence[np.ndarray]) -> bool:
+    """Whether there is a window with a feature at all."""
+    return any(unit.size for unit in windows)
+
+
+def _clip_means(values: np.ndarray, clips: Sequence[str]) -> np.ndarray:
+    """(pieces, ...) -> (clips, ...), in the order in which clips first come; what is NaN says nothing."""
+    names = np.array(clips)
+    return np.array([mean(values[names == clip], axis=0) for clip in dict.fromkeys(clips)])
+
+
+def _cell(values: np.ndarray, seed: int) -> dict:
+    """Mean over songs, (songs,), of what is not NaN."""
+    values = values[np.isfinite(values)]
+    average = float(values.mean()) if len(values) else None
+    return {"mean": average, "n": len(values), "ci95": interval(values, np.ones(len(values)), seed)}
+
+
+def _pair_cell(value: float | np.floating | np.ndarray, draws: np.ndarray, songs: int) -> dict:
+    """A figure of pairs of songs with its resampled values."""
+    average = float(value) if np.isfinite(value) else None
+    return {"mean": average, "n": songs, "ci95": percentiles(draws) if songs >= FEW else None}
