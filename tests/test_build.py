@@ -15,7 +15,7 @@ from dancing.hdf5 import Dataset, open_dataset, write_dataset
 from dancing.params import Data
 from dancing.video import VideoWriter
 
-SETTINGS = ExtractionSettings(30, 4, 0.25, 3, 0.5, 1.0, 0.5)
+SETTINGS = ExtractionSettings(30, 4, 5.0, 0.5, 1.0, 0.5)
 
 
 def data(**changes) -> Data:
