@@ -11,7 +11,7 @@ from dancing.tracking import cache_dir, stage_run, tensor_signature
 from dancing.training.common import Epoch
 from dancing.training.vae import train_vae
 
-OUT, CURVES, PLOT = Path("models/vae"), Path("metrics/curves/vae.csv"), Path("plots/train_vae/curves.png")
+OUT, CURVES, PLOTS = Path("models/vae"), Path("metrics/curves"), Path("plots/train_vae")
 
 
 def main() -> None:
@@ -24,11 +24,20 @@ def main() -> None:
                 width = round(160 * dataset.width / dataset.height)
                 run.image(figures.dance_strip(epoch.samples(), 160, width), "dances", epoch.number)
 
-        history = train_vae(dataset, params.vae, OUT, cache_dir() / "resume", on_epoch)
-        figures.save_table(CURVES, history)
-        figures.save_figure(PLOT, figures.curves(history, f"train_vae: {params.vae.model}"))
-        run.headline({"vae_val_loss": min(row["val_total"] for row in history)})
-        run.artifact(PLOT)
+        def on_prior_epoch(epoch: Epoch) -> None:
+            run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
+
+        resume = cache_dir() / "resume"
+        history = train_vae(dataset, params.vae, params.prior, OUT, resume, on_epoch, on_prior_epoch)
+        if params.vae.model == "motion" and params.vae.baseline:
+            seeds = params.vae.model_copy(update={"model": "lstm"})
+            train_vae(dataset, seeds, params.prior, OUT / "lstm", resume)
+        for name, losses in (("vae", history.vae), ("prior", history.prior)):
+            figures.save_table(CURVES / f"{name}.csv", losses)
+            if losses:
+                figures.save_figure(PLOTS / f"{name}.png", figures.curves(losses, f"train_vae: {name}"))
+                run.artifact(PLOTS / f"{name}.png")
+        run.headline({"vae_val_loss": min(row["val_total"] for row in history.vae)})
         run.artifact(OUT / "best.pt", "checkpoints")
         features = len(dataset.audio_mean)
         signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))

@@ -44,7 +44,9 @@ def dance(frames: int, fps: int = 30, bpm: float = 120, phase: float = 0.0) -> n
 
 def make_piece(name: str, split: str, frames: int, seed: int, n_mfcc: int = 4) -> Piece:
     rng = np.random.default_rng(seed)
-    phase = 2 * np.pi * np.arange(frames) / 15
+    beat = np.arange(frames) / 15
+    turns = [2 * np.pi * beat / metre for metre in (1, 2, 3, 4)]
+    phase, *bars = (np.stack([np.sin(turn), np.cos(turn)], axis=1).astype(np.float32) for turn in turns)
     return Piece(
         name=name,
         split=split,  # type: ignore[arg-type]
@@ -56,7 +58,9 @@ def make_piece(name: str, split: str, frames: int, seed: int, n_mfcc: int = 4) -
             "audio_mfcc_sequences": rng.normal(size=(frames, n_mfcc)).astype(np.float32),
             "onset_strength": rng.random(frames, dtype=np.float32),
             "chroma": rng.random((frames, 12), dtype=np.float32),
-            "beat_phase": np.stack([np.sin(phase), np.cos(phase)], axis=1).astype(np.float32),
+            "beat_phase": phase,
+            "bar_phase": np.concatenate(bars, axis=1),
+            "metre": np.full(frames, -0.5, dtype=np.float32),
             "beat_nearness": rng.random(frames, dtype=np.float32),
         },
         landmarks=dance(frames, phase=seed / 3),

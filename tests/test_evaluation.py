@@ -57,7 +57,7 @@ def dataset(tmp_path_factory):
     test = [replace(song(number, "test", f"test_{number}"), clip=f"test_{number}.mp4") for number in (1, 4, 5)]
     audio = np.concatenate([piece.audio for piece in train])
     path = tmp_path_factory.mktemp("data") / "dataset.h5"
-    return Dataset(path, FPS, *SIZE[1:], 4, audio.mean(axis=0), audio.std(axis=0), [*train, *test], _file=None)
+    return Dataset(path, FPS, *SIZE[1:], 4, audio.mean(axis=0), audio.std(axis=0) + 1e-3, [*train, *test], _file=None)
 
 
 class Swinger:

@@ -18,9 +18,7 @@ from dancing.params import Data
 from dancing.video import MediaError, write_audio
 
 RATE = 48_000
-SETTINGS = ExtractionSettings(
-    fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5
-)
+SETTINGS = ExtractionSettings(fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
 MOCAP = Path(__file__).parents[2] / "shared/data/mocap"
 
 

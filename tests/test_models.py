@@ -1,18 +1,31 @@
 """The seed's tables layer by layer, shapes of ours at random sizes, gradients into every parameter."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dancing.models import build_gan, build_vae, config_from_dict, config_to_dict
+from dancing.hdf5 import BEAT_COLUMNS
+from dancing.models import beat_grid, build_gan, build_vae, config_from_dict, config_to_dict
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
+from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
 from dancing.models.skeleton_gan import PatchDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
-MOTION = MotionVaeConfig(audio_dim=9, pose_dim=68, latent_dim=5, hidden=8, layers=2, chunk=4)
+FEATURES = BEAT_COLUMNS + 3
+MOTION = MotionVaeConfig(FEATURES, pose_dim=68, latent_dim=5, hidden=8, layers=2, latents_per_beat=2, fps=30)
+
+
+def music(batch: int, frames: int, period: float = 15.0) -> torch.Tensor:
+    """(B, T, FEATURES): noise, and a beat every `period` frames."""
+    audio = torch.randn(batch, frames, FEATURES)
+    turn = 2 * torch.pi * (torch.arange(frames) / period + 0.3)
+    audio[..., -BEAT_COLUMNS], audio[..., -BEAT_COLUMNS + 1] = turn.sin(), turn.cos()
+    return audio
 
 
 def learned(model: torch.nn.Module) -> int:
@@ -83,16 +96,91 @@ def test_same_convolutions_place_pixels_as_keras_does(kernel: int):
 
 
 @settings(deadline=None, max_examples=15)
-@given(batch=st.integers(1, 3), chunks=st.integers(1, 5), chunk=st.sampled_from([2, 4, 8]), extra=st.integers(0, 7))
-def test_motion_vae_at_any_length(batch, chunks, chunk, extra):
-    model = MotionVae(MotionVaeConfig(9, 68, 5, 8, 2, chunk))
-    frames = chunks * chunk
-    pose, mean, log_var = model(torch.randn(batch, frames, 9), torch.randn(batch, frames, 68))
+@given(batch=st.integers(1, 3), frames=st.integers(1, 70), period=st.floats(8, 40))
+def test_motion_vae_at_any_length_and_tempo(batch, frames, period):
+    model, audio = MotionVae(MOTION), music(batch, frames, period)
+    pose, mean, log_var = model(audio, torch.randn(batch, frames, 68), torch.Generator())
     assert pose.shape == (batch, frames, 68)
-    assert mean.shape == log_var.shape == (batch, chunks, 5)
-    song = torch.randn(batch, frames + extra, 9)
-    noise = torch.randn(model.noise_shape(batch, frames + extra))
-    assert model.generate(song, noise, 1.0).shape == (batch, frames + extra, 68)
+    points = math.floor(2 * (0.3 + (frames - 1) / period) % 1 + 2 * (frames - 1) / period)  # at least
+    assert mean.shape == log_var.shape
+    assert mean.shape[1] >= points
+    drawn = model.draw(audio, torch.Generator(), 1.0)
+    assert drawn.shape == mean.shape
+    assert model.decode(audio, drawn).shape == pose.shape
+
+
+def test_a_song_in_blocks_is_the_song_in_one():
+    model, audio = MotionVae(MOTION).eval(), music(1, 500)
+    z = model.draw(audio, torch.Generator().manual_seed(1), 1.0)
+    torch.testing.assert_close(model.decode(audio, z, block=64), model.decode(audio, z), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fps", [24, 25, 30, 60])
+def test_the_grid_counts_beats(fps):
+    seconds = torch.arange(10 * fps) / fps
+    turn = 2 * torch.pi * (seconds - 0.7) / 0.5  # a beat at 0.7 s, and every half second
+    audio = torch.zeros(1, len(seconds), BEAT_COLUMNS)
+    audio[0, :, 0], audio[0, :, 1] = turn.sin(), turn.cos()
+    position = beat_grid.positions(audio, 2, fps)[0]
+    at_beats = position[torch.tensor([round(t * fps) for t in (0.7, 1.2, 5.7)])]
+    expected = torch.tensor([0.0, 2.0, 20.0], dtype=torch.float64)
+    torch.testing.assert_close(at_beats - at_beats[0], expected, atol=0.2, rtol=0)  # to the nearest frame
+    assert 0 <= position[0] < 1
+    whole = position[round(0.7 * fps)] - 2 * (round(0.7 * fps) / fps - 0.7) / 0.5
+    assert abs(whole - whole.round()) < 1e-4  # a beat is a point
+
+
+def test_without_a_beat_the_grid_goes_on_at_120():
+    position = beat_grid.positions(torch.zeros(1, 61, BEAT_COLUMNS), 2, 30)
+    torch.testing.assert_close(position[0, [0, 30, 60]], torch.tensor([0.0, 4.0, 8.0], dtype=torch.float64))
+
+
+@settings(deadline=None)
+@given(frames=st.integers(2, 40), pace=st.floats(0.05, 0.9), start=st.floats(0, 0.99))
+def test_what_is_spread_straight_is_pooled_straight(frames, pace, start):
+    position = (start + pace * torch.arange(frames, dtype=torch.float64))[None]
+    points = beat_grid.count(position)
+    line = torch.arange(points, dtype=torch.float32)[None, :, None] * torch.tensor([1.0, -2.0])
+    over = beat_grid.spread(line, position)
+    torch.testing.assert_close(over[0, :, 0], position[0].float())
+    pooled = beat_grid.pool(torch.ones(1, frames, 1), position, points)
+    torch.testing.assert_close(pooled[0, 1:-1], torch.ones(points - 2, 1))
+
+
+def test_the_flow_carries_noise_to_what_it_has_learnt():
+    """One latent, two values that alternate from beat to beat: drawn songs must alternate, either way round."""
+    torch.manual_seed(0)
+    config = FlowPriorConfig(latent_dim=1, hidden=16, layers=3, latents_per_beat=1, fps=30)
+    flow, audio = FlowPrior(config), music(1, 120)
+    condition = flow.condition(audio)
+    optimiser = torch.optim.Adam(flow.parameters(), lr=5e-3)
+    signs = (-1.0) ** torch.arange(condition.shape[1])
+    for _ in range(300):
+        target = signs[None, :, None] * torch.where(torch.rand(32, 1, 1) < 0.5, -1.0, 1.0)
+        noise, time = torch.randn(target.shape), torch.rand(32)
+        way = torch.lerp(noise, target, time[:, None, None])
+        loss = (flow(way, time, condition.expand(32, -1, -1)) - (target - noise)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    drawn = torch.stack([flow.draw(audio, torch.Generator().manual_seed(s), 1.0, 1.0)[0, :, 0] for s in range(20)])
+    alternating = (drawn * signs).mean(dim=1)
+    assert (alternating.abs() > 0.8).float().mean() > 0.8
+    assert (alternating > 0).any()
+    assert (alternating < 0).any()
+
+
+def test_guidance_zero_does_not_hear_the_music():
+    flow = FlowPrior(FlowPriorConfig(2, 8, 2, 2, 30))
+    torch.nn.init.normal_(flow.velocity.weight)
+    first, second = music(1, 90), music(1, 90)
+
+    def draw(audio, guidance):
+        return flow.draw(audio, torch.Generator().manual_seed(3), 1.0, guidance)
+
+    assert torch.equal(draw(first, 0.0), draw(second, 0.0))
+    assert not torch.equal(draw(first, 1.0), draw(second, 1.0))
+    torch.testing.assert_close(draw(first, 1.0), draw(first, 1.0 + 1e-7), rtol=1e-3, atol=1e-3)
 
 
 @settings(deadline=None, max_examples=8)
@@ -117,8 +205,8 @@ def every_parameter_learns(model: torch.nn.Module, loss: torch.Tensor) -> None:
 @pytest.mark.parametrize("config", [MOTION, LstmVaeConfig(n_mfcc=9, latent_dim=5)], ids=["motion", "lstm"])
 def test_gradients_reach_every_vae_parameter(config):
     model = build_vae(config)
-    audio, pose = torch.randn(2, 16, 9), torch.randn(2, 16, config.pose_dim)
-    decoded, mean, log_var = model(audio, pose, torch.randn(model.noise_shape(2, 16)))
+    audio, pose = music(2, 32), torch.randn(2, 32, config.pose_dim)
+    decoded, mean, log_var = model(audio, pose, torch.Generator())
     every_parameter_learns(model, (decoded - pose).square().mean() + (mean.square() + log_var.square()).mean())
 
 
@@ -147,14 +235,34 @@ def test_the_patch_discriminator_looks_at_the_pose_and_the_seeds_does_not():
     assert torch.equal(dense(here, picture)[0], dense(there, picture)[0])
 
 
-def test_noise_and_temperature_choose_the_dance():
-    model = MotionVae(MOTION)
-    audio, noise = torch.randn(1, 16, 9), torch.randn(model.noise_shape(1, 16))
-    assert torch.equal(model.generate(audio, noise, 1.0), model.generate(audio, noise, 1.0))
-    assert not torch.equal(model.generate(audio, noise, 1.0), model.generate(audio, -noise, 1.0))
-    assert torch.equal(model.generate(audio, noise, 0.0), model.generate(audio, -noise, 0.0))
+def test_gradients_reach_every_parameter_of_the_flow():
+    flow = FlowPrior(FlowPriorConfig(5, 8, 2, 2, 30))
+    torch.nn.init.normal_(flow.velocity.weight)
+    z = torch.randn(2, 12, 5)
+    every_parameter_learns(flow, flow(z, torch.rand(2), torch.randn(2, 12, BEAT_COLUMNS + 1)).square().mean())
 
 
-@pytest.mark.parametrize("config", [MOTION, LstmVaeConfig(9, 5), SkeletonGanConfig(32, 40, 8), DenseGanConfig(32, 40)])
+@pytest.mark.parametrize("config", [MOTION, LstmVaeConfig(n_mfcc=9, latent_dim=5)], ids=["motion", "lstm"])
+def test_seed_and_temperature_choose_the_dance(config):
+    model, audio = build_vae(config), music(1, 60)
+
+    def dance(seed, temperature):
+        return model.decode(audio, model.draw(audio, torch.Generator().manual_seed(seed), temperature))
+
+    assert torch.equal(dance(1, 1.0), dance(1, 1.0))
+    assert not torch.equal(dance(1, 1.0), dance(2, 1.0))
+    assert torch.equal(dance(1, 0.0), dance(2, 0.0))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MOTION,
+        LstmVaeConfig(9, 5),
+        FlowPriorConfig(5, 8, 2, 2, 30),
+        SkeletonGanConfig(32, 40, 8),
+        DenseGanConfig(32, 40),
+    ],
+)
 def test_a_config_survives_a_checkpoint(config):
     assert config_from_dict(config_to_dict(config)) == config

@@ -48,7 +48,9 @@ def test_what_pyyaml_reads_as_text_is_a_number_here():
         ({"data__val": True}, "data.val: expected number, got True"),
         ({"data__height": 100}, "data.height: expected a multiple of 8, got 100"),
         ({"render__seconds": "all"}, "render.seconds: expected number, got 'all'"),
-        ({"vae__window": 50}, "vae: window (50 frames) must be a multiple of chunk (16 frames)"),
+        ({"vae__prior": "flows"}, "vae.prior: expected 'flow' or 'normal', got 'flows'"),
+        ({"prior__beats": 0}, "prior.beats: expected greater than or equal to 1, got 0"),
+        ({"render__snap": 0.2}, "render.snap: expected less than or equal to 0.15, got 0.2"),
         ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
         (

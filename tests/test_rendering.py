@@ -29,7 +29,7 @@ def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
 def trained(make_dataset, make_params, tmp_path: Path) -> Path:
     """A folder in which the stage render finds params and both models, and a song of three seconds."""
     dataset, params = make_dataset(), make_params()
-    train_vae(dataset, params.vae, tmp_path / "models/vae", tmp_path / "crash")
+    train_vae(dataset, params.vae, params.prior, tmp_path / "models/vae", tmp_path / "crash")
     train_gan(dataset, params.gan, tmp_path / "models/gan", tmp_path / "crash")
     (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
@@ -85,7 +85,7 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
 
 def test_a_song_as_long_as_it_is(trained: Path):
     song = rendering.read_song(trained / "song.wav", 30, 4, None)
-    assert song.features.shape == (90, 20)
+    assert song.features.shape == (90, 27)
     assert song.sound.shape == (3 * 48_000, 2)
     with pytest.raises(UserError, match="less than one frame"):
         rendering.read_song(trained / "song.wav", 30, 4, 0.01)

@@ -11,13 +11,19 @@ from conftest import make_pictures
 
 from dancing.errors import UserError
 from dancing.inference import Dancer, Painter, SongToPoses
+from dancing.skeleton import PoseSpace
 from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint
 from dancing.training.gan import Pictures, background_plate, train_gan
-from dancing.training.vae import Windows, train_vae
+from dancing.training.vae import train_vae
+from dancing.training.windows import Windows
 
 
 class KilledError(Exception):
     pass
+
+
+def learn(dataset, params, out: Path, crash: Path, **listeners):
+    return train_vae(dataset, params.vae, params.prior, out, crash, **listeners)
 
 
 def kill_at(epoch: int):
@@ -34,8 +40,7 @@ def same(first: dict, second: dict) -> bool:
 
 def test_one_batch_is_learnt_by_heart(make_dataset, make_params, tmp_path: Path):
     changes = {"vae.epochs": 8, "vae.steps_per_epoch": 40, "vae.hidden": 32, "vae.lr": 3e-3, "vae.kl_weight": 0.0}
-    vae = make_params(changes).vae
-    history = train_vae(make_dataset(frames=20), vae, tmp_path / "out", tmp_path / "crash")
+    history = learn(make_dataset(frames=20), make_params(changes), tmp_path / "out", tmp_path / "crash").vae
     assert history[-1]["train_reconstruction"] < 0.1 * history[0]["train_reconstruction"]
 
 
@@ -45,18 +50,31 @@ def test_a_gan_learns_its_pictures(make_dataset, make_params, tmp_path: Path):
     assert history[-1]["train_l1"] < 0.6 * history[0]["train_l1"]
 
 
-@pytest.mark.parametrize("model", ["motion", "lstm"])
-def test_vae_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Path, model: str):
-    vae, dataset = make_params({"vae.model": model, "vae.epochs": 4, "vae.lr": 0.05}).vae, make_dataset()
-    whole = train_vae(dataset, vae, tmp_path / "whole", tmp_path / "a")
+@pytest.mark.parametrize(
+    ("model", "killed"), [("motion", "on_epoch"), ("motion", "on_prior_epoch"), ("lstm", "on_epoch")]
+)
+def test_vae_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Path, model: str, killed: str):
+    changes = {"vae.model": model, "vae.epochs": 4, "prior.epochs": 4, "vae.lr": 0.05}
+    params, dataset = make_params(changes), make_dataset()
+    whole = learn(dataset, params, tmp_path / "whole", tmp_path / "a")
     with pytest.raises(KilledError):
-        train_vae(dataset, vae, tmp_path / "parts", tmp_path / "b", kill_at(3))
+        learn(dataset, params, tmp_path / "parts", tmp_path / "b", **{killed: kill_at(3)})
     shutil.rmtree(tmp_path / "parts")  # as DVC does before a stage runs again
-    parts = train_vae(dataset, vae, tmp_path / "parts", tmp_path / "b")
+    parts = learn(dataset, params, tmp_path / "parts", tmp_path / "b")
     assert parts == whole
     for name in ("best.pt", "last.pt"):
-        assert same(*(load_checkpoint(tmp_path / d / name, "")["state"] for d in ("whole", "parts")))
+        first, second = (load_checkpoint(tmp_path / d / name, "") for d in ("whole", "parts"))
+        assert same(first["state"], second["state"])
+        assert ("prior" in first) == ("prior" in second) == (model == "motion" and name == "best.pt")
+        if "prior" in first:
+            assert same(first["prior"]["state"], second["prior"]["state"])
     assert not list((tmp_path / "b").iterdir())  # a finished training leaves no crash state
+
+
+def test_a_flow_learns_its_latents(make_dataset, make_params, tmp_path: Path):
+    changes = {"vae.epochs": 4, "prior.epochs": 10, "prior.steps_per_epoch": 20, "prior.hidden": 32, "prior.lr": 3e-3}
+    history = learn(make_dataset(frames=200), make_params(changes), tmp_path / "out", tmp_path / "crash").prior
+    assert history[-1]["train_flow"] < 0.7 * history[0]["train_flow"]
 
 
 @pytest.mark.parametrize("model", ["skeleton", "dense"])
@@ -86,8 +104,8 @@ def test_a_broken_crash_state_means_a_fresh_start(tmp_path: Path, capsys):
 
 
 def test_early_stopping_keeps_the_best(make_dataset, make_params, tmp_path: Path):
-    vae = make_params({"vae.epochs": 60, "vae.patience": 2, "vae.lr": 0.05}).vae
-    history = train_vae(make_dataset(), vae, tmp_path / "out", tmp_path / "crash")
+    params = make_params({"vae.epochs": 60, "vae.patience": 2, "vae.lr": 0.05})
+    history = learn(make_dataset(), params, tmp_path / "out", tmp_path / "crash").vae
     losses = [row["val_total"] for row in history]
     best = int(np.argmin(losses)) + 1
     assert len(history) == best + 2 < 60
@@ -96,8 +114,6 @@ def test_early_stopping_keeps_the_best(make_dataset, make_params, tmp_path: Path
 
 
 def test_windows_never_cross_pieces(make_dataset):
-    from dancing.skeleton import PoseSpace
-
     dataset = make_dataset(frames=20)
     space = PoseSpace.fit("picture", [dataset.pieces[0].landmarks], 32, 32)
     windows = Windows(dataset, dataset.pieces, space, 16, torch.device("cpu"))
@@ -108,10 +124,25 @@ def test_windows_never_cross_pieces(make_dataset):
     assert pose.shape == (1, 16, 66)
 
 
+def test_stretched_windows_keep_to_their_piece(make_dataset):
+    dataset = make_dataset(frames=20)
+    space = PoseSpace.fit("picture", [dataset.pieces[0].landmarks], 32, 32)
+    windows = Windows(dataset, dataset.pieces, space, 18, torch.device("cpu"))
+    windows.pose[:] = torch.arange(60.0)[:, None]  # every row says which it is
+    _, pose = windows.random(64, torch.Generator().manual_seed(1), stretch=0.3)
+    first, last = pose[:, 0, 0], pose[:, -1, 0]
+    assert (first // 20 == last // 20).all()
+    paces = (last - first) / 17
+    assert paces.max() <= 19 / 17 + 1e-6
+    assert 1 / 1.3 - 1e-6 <= paces.min() < 0.9
+    whole = windows.whole(pace=2.0)
+    assert [len(pose[0]) for _, pose in whole] == [10, 10, 10]
+    torch.testing.assert_close(whole[1][1][0, :, 0], torch.arange(20.0, 40, 2))
+
+
 def test_too_short_clips_are_told(make_dataset, make_params, tmp_path: Path):
-    vae = make_params({"vae.chunk": 16}).vae
-    with pytest.raises(UserError, match=r"vae.chunk \(16\) must fit"):
-        train_vae(make_dataset(frames=10), vae, tmp_path, tmp_path)
+    with pytest.raises(UserError, match="both need 8 at least"):
+        learn(make_dataset(frames=7), make_params(), tmp_path, tmp_path)
 
 
 def test_the_average_follows_and_copies_buffers():
@@ -126,7 +157,7 @@ def test_the_average_follows_and_copies_buffers():
 
 def test_a_dance_without_pictures_trains_a_dancer_and_no_painter(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(pictures=False)
-    assert train_vae(dataset, make_params().vae, tmp_path / "vae", tmp_path / "crash")
+    assert learn(dataset, make_params(), tmp_path / "vae", tmp_path / "crash").vae
     with pytest.raises(UserError, match=r"no pictures in the train part.*gan\.model: none"):
         train_gan(dataset, make_params().gan, tmp_path / "gan", tmp_path / "crash")
 
@@ -143,17 +174,21 @@ def test_seeds_name_their_purpose():
     assert not torch.equal(numbers[1], numbers[2])
 
 
-@pytest.mark.parametrize("model", ["motion", "lstm"])
-def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path: Path, model: str):
+@pytest.mark.parametrize(("model", "prior"), [("motion", "flow"), ("motion", "normal"), ("lstm", "flow")])
+def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path: Path, model: str, prior: str):
     dataset = make_dataset()
-    train_vae(dataset, make_params({"vae.model": model}).vae, tmp_path / "out", tmp_path / "crash")
-    dancer = Dancer.load(tmp_path / "out/best.pt")
+    learn(dataset, make_params({"vae.model": model, "vae.prior": prior}), tmp_path / "out", tmp_path / "crash")
+    dancer = Dancer.load(tmp_path / "out/best.pt", guidance=1.5)
+    assert (dancer.prior is not None) == (model == "motion" and prior == "flow")
     song = dataset.pieces[0].audio
     for frames in (1, 17, 64):
         assert dancer.dance(song[:frames], 1, 1.0).shape == (frames, 33, 2)
     assert np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 1, 1.0))
     assert not np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 2, 1.0))
     assert SongToPoses(dancer)(torch.from_numpy(song)[None]).shape == (1, 64, 33, 2)
+    moved = dancer.traversal(song, 1, 1.0, dims=2, values=(-1, 0, 1))
+    assert moved.shape == (2, 3, min(len(song), dancer.window), 33, 2)
+    assert not np.array_equal(moved[0, 0], moved[0, 2])
 
 
 def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):

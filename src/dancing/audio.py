@@ -25,8 +25,8 @@ _BASS_HZ = 200  # kick drums and bass notes are below
 # librosa reports onsets and beats late. Mean over tracks of clicks, noise bursts and kick drums at 70 to 140 BPM with
 # exactly known beats: 10.0, 9.6, 8.6, 9.7, 9.4, 8.0 ms at 24, 25, 30, 48, 50, 60 frames/s. Held by tests/test_audio.py.
 _BEAT_LAG_S = 0.009
-# Middle of the prior of tempo, about an octave wide. librosa's own 120 takes many slow waltzes (84 to 90 BPM) for 3/2 or
-# twice their tempo: 17 of 25 recordings, against 1 with 100; dance music from 90 to 140 BPM is found alike.
+# Middle of the prior of tempo, about an octave wide. librosa's own 120 takes many slow waltzes (84 to 90 BPM) for 3/2
+# or twice their tempo: 17 of 25 recordings, against 1 with 100; dance music from 90 to 140 BPM is found alike.
 _LIKELY_BPM = 100.0
 _SLOWEST_BPM = 72.0  # below it every other beat was missed: people move twice as often
 _QUIET_S = 1.0  # silence put around a sound: the tracker misplaces a beat that comes right at an end
@@ -165,15 +165,18 @@ def _track_beats(envelope: np.ndarray, rate: int, duration: float) -> np.ndarray
     if not envelope.any():
         return np.zeros(0)
     quiet = round(_QUIET_S * rate / _FINE_HOP)
-    heard = {"onset_envelope": np.pad(envelope, quiet), "sr": rate, "hop_length": _FINE_HOP}
-    tempo = float(librosa.feature.tempo(**heard, start_bpm=_LIKELY_BPM)[0])
-    _, steps = librosa.beat.beat_track(**heard, bpm=2 * tempo if tempo < _SLOWEST_BPM else tempo)
+    heard = np.pad(envelope, quiet)
+    guess = librosa.feature.tempo(onset_envelope=heard, sr=rate, hop_length=_FINE_HOP, start_bpm=_LIKELY_BPM)
+    tempo = float(guess[0])
+    if tempo < _SLOWEST_BPM:
+        tempo *= 2
+    _, steps = librosa.beat.beat_track(onset_envelope=heard, sr=rate, hop_length=_FINE_HOP, bpm=tempo)
     beats = (steps - quiet) * _FINE_HOP / rate - _BEAT_LAG_S
     return np.maximum(beats[(beats >= -_BEAT_LAG_S) & (beats < duration)], 0.0)
 
 
 def _beat_grid(beats: np.ndarray, duration: float) -> tuple[np.ndarray, int]:
-    """The beats, gone on with their median period to before 0 and beyond the end, s; and how many come before the first.
+    """The beats, gone on with their median period beyond both ends, s, and how many come before the first.
 
     Empty where there are under two beats.
     """

@@ -1,8 +1,9 @@
 """Where in the bar each beat lies: downbeats by accents, for bars of two, three and four beats.
 
 A beat tracker says when the beats are, not which of them is the first of a bar, and a dance's steps last a bar. Here
-beats are counted, once for bars of four (whose halves are bars of two) and once for bars of three, such that the accents
-(bass, and changes of harmony) fall on the ones. Which metre the music has is told by how much stronger the ones are.
+beats are counted, once for bars of four (whose halves are bars of two) and once for bars of three, such that the
+accents (bass, and changes of harmony) fall on the ones. Which metre the music has is told by how much stronger the ones
+are.
 """
 
 from __future__ import annotations

@@ -90,11 +90,12 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def save_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Rows with the same keys -> a CSV file, for `dvc plots`."""
+    """Rows with the same keys -> a CSV file, for `dvc plots`; without rows an empty one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
+        writer = csv.DictWriter(file, rows[0].keys() if rows else (), lineterminator="\n")
+        if rows:
+            writer.writeheader()
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
 
 

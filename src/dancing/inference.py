@@ -1,6 +1,6 @@
 """Trained models at work: a `Dancer` turns a song's features into poses, a `Painter` poses into pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dancing.models import build_gan, build_vae, config_from_dict
+from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
 from dancing.skeleton import PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
@@ -21,9 +22,11 @@ NO_PAINTER = "none.txt"
 
 @dataclass(frozen=True)
 class Dancer:
-    """A trained VAE with everything that it needs to dance."""
+    """A trained VAE with everything that it needs to dance. Letters: T frames, F audio features, V values."""
 
     model: Any
+    prior: FlowPrior | None
+    guidance: float
     space: PoseSpace
     fps: int
     n_mfcc: int
@@ -33,13 +36,20 @@ class Dancer:
     device: torch.device
 
     @classmethod
-    def load(cls, path: Path) -> "Dancer":
-        """Read a checkpoint of train_vae. Raises UserError where it is missing or broken."""
+    def load(cls, path: Path, guidance: float = 1.0) -> "Dancer":
+        """Read a checkpoint of train_vae; `guidance` is the flow prior's. Raises UserError where it can't be read."""
         content, device = load_checkpoint(path, "train_vae"), pick_device()
         model = build_vae(config_from_dict(content["config"]))
         model.load_state_dict(content["state"])
+        prior = None
+        if flow := content.get("prior"):
+            prior = FlowPrior(config_from_dict(flow["config"]))
+            prior.load_state_dict(flow["state"])
+            prior.to(device).eval()
         return cls(
             model=model.to(device).eval(),
+            prior=prior,
+            guidance=guidance,
             space=PoseSpace.from_dict(content["pose_space"]),
             fps=content["fps"],
             n_mfcc=content["n_mfcc"],
@@ -51,15 +61,54 @@ class Dancer:
 
     def dance(self, audio: np.ndarray, seed: int, temperature: float) -> np.ndarray:
         """Poses (T, 33, 2) in [0, 1] to a song's raw audio features (T, F); the seed chooses the dance."""
-        standard = torch.from_numpy(((audio - self.audio_mean) / self.audio_std).astype(np.float32))[None]
+        heard = self._heard(audio)
         # The seed's model has one latent a window and no memory between windows: a song is danced window by window.
         step = self.window if isinstance(self.model, LstmVae) else len(audio)
         dances = []
         for first in range(0, len(audio), step):
-            part = standard[:, first : first + step].to(self.device)
-            noise = torch.randn(self.model.noise_shape(1, part.shape[1]), generator=generator(seed, first))
-            dances.append(self.model.generate(part, noise.to(self.device), temperature)[0].cpu().numpy())
-        return self.space.decode(np.concatenate(dances))
+            part = heard[:, first : first + step]
+            dances.append(self._decode(part, self._draw(part, generator(seed, first), temperature)))
+        return np.concatenate(dances)
+
+    def traversal(
+        self,
+        audio: np.ndarray,
+        seed: int,
+        temperature: float,
+        dims: int = 4,
+        values: Sequence[float] = (-2, -1, 0, 1, 2),
+    ) -> np.ndarray:
+        """One dance over and over with one number of all its latents at each value, (dims, V, T, 33, 2) in [0, 1].
+
+        Of the latents' numbers those are taken that change the dance most. audio: (T, F), at most a window of it.
+        Values are standard deviations of the latents drawn."""
+        heard = self._heard(audio[: self.window])
+        z = self._draw(heard, generator(seed), temperature)
+        spread = z.std() if self.prior is None else self.prior.std
+
+        def at(dimension: int, value: float) -> np.ndarray:
+            moved = z.clone()
+            moved[..., dimension] = (
+                value * spread if self.prior is None else (self.prior.mean[dimension] + value * spread[dimension])
+            )
+            return self._decode(heard, moved)
+
+        reach = [np.abs(at(d, max(values)) - at(d, min(values))).mean() for d in range(z.shape[-1])]
+        strongest = np.argsort(reach)[::-1][:dims]
+        return np.array([[at(int(dimension), value) for value in values] for dimension in strongest])
+
+    def _heard(self, audio: np.ndarray) -> torch.Tensor:
+        standard = (audio - self.audio_mean) / self.audio_std
+        return torch.from_numpy(standard.astype(np.float32))[None].to(self.device)
+
+    def _draw(self, heard: torch.Tensor, rng: torch.Generator, temperature: float) -> torch.Tensor:
+        if self.prior is None:
+            return self.model.draw(heard, rng, temperature)
+        return self.prior.draw(heard, rng, temperature, self.guidance)
+
+    @torch.no_grad()
+    def _decode(self, heard: torch.Tensor, z: torch.Tensor) -> np.ndarray:
+        return self.space.decode(self.model.decode(heard, z)[0].cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -98,7 +147,7 @@ class SongToPoses(nn.Module):
 
     def __init__(self, dancer: Dancer) -> None:
         super().__init__()
-        self.dancer, self.model = dancer, dancer.model.cpu()
+        self.dancer, self.model, self.prior = dancer, dancer.model.cpu(), dancer.prior and dancer.prior.cpu()
 
     def forward(self, audio: torch.Tensor) -> torch.Tensor:
         seed = int(torch.randint(2**31, ()))  # torch.manual_seed chooses the dance

@@ -78,10 +78,12 @@ class Features(Section):
 
 class Vae(Section):
     model: Literal["motion", "lstm"]
+    prior: Literal["flow", "normal"]
+    baseline: bool
     latent_dim: Annotated[int, Field(ge=1, le=1024)]
     hidden: Annotated[int, Field(ge=8, le=2048)]
     layers: Annotated[int, Field(ge=1, le=12)]
-    chunk: Count
+    latents_per_beat: Annotated[int, Field(ge=1, le=16)]
     window: Annotated[int, Field(ge=8)]
     batch_size: Count
     epochs: Count
@@ -89,6 +91,7 @@ class Vae(Section):
     patience: Count
     lr: Positive
     audio_noise: NotNegative
+    time_stretch: Annotated[_Number, Field(ge=0, le=0.5)]
     kl_weight: NotNegative
     kl_warmup: Annotated[int, Field(ge=0)]
     free_bits: NotNegative
@@ -98,12 +101,23 @@ class Vae(Section):
     seed: Seed
 
     @model_validator(mode="after")
-    def _whole_chunks(self) -> "Vae":
-        if self.window % self.chunk:
-            raise ValueError(f"window ({self.window} frames) must be a multiple of chunk ({self.chunk} frames)")
+    def _warm_in_time(self) -> "Vae":
         if self.kl_warmup > self.epochs:
             raise ValueError(f"kl_warmup ({self.kl_warmup} epochs) is longer than the training ({self.epochs} epochs)")
         return self
+
+
+class Prior(Section):
+    hidden: Annotated[int, Field(ge=8, le=2048)]
+    layers: Annotated[int, Field(ge=1, le=12)]
+    beats: Count
+    batch_size: Count
+    epochs: Count
+    steps_per_epoch: Count
+    lr: Positive
+    unheard: Share
+    ema: Annotated[_Number, Field(ge=0, lt=1)]
+    seed: Seed
 
 
 class Gan(Section):
@@ -134,6 +148,8 @@ class Render(Section):
     seconds: Positive | None
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
     temperature: NotNegative
+    guidance: NotNegative
+    snap: Annotated[_Number, Field(ge=0, le=0.15)]
     quality: Annotated[int, Field(ge=0, le=51)]
     seed: Seed
 
@@ -148,6 +164,7 @@ class Params(Section):
     data: Data
     features: Features
     vae: Vae
+    prior: Prior
     gan: Gan
     evaluate: Evaluate
     render: Render

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
+from dancing.models.flow_prior import FlowPriorConfig
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
 from dancing.models.skeleton_gan import PatchDiscriminator, SkeletonGanConfig, SkeletonGenerator
@@ -15,13 +16,14 @@ _GANS: dict[str, tuple[type, type, type]] = {
     "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
     "skeleton": (SkeletonGanConfig, SkeletonGenerator, PatchDiscriminator),
 }
+_CONFIGS: dict[str, type] = {name: kinds[0] for name, kinds in {**_VAES, **_GANS}.items()} | {"flow": FlowPriorConfig}
 
 
-def vae_config(vae: Any, n_mfcc: int, audio_dim: int, pose_dim: int) -> LstmVaeConfig | MotionVaeConfig:
+def vae_config(vae: Any, n_mfcc: int, audio_dim: int, pose_dim: int, fps: int) -> LstmVaeConfig | MotionVaeConfig:
     """The architecture that the section `vae` of the params asks for, for data of these sizes."""
     if vae.model == "lstm":
         return LstmVaeConfig(n_mfcc=n_mfcc, latent_dim=vae.latent_dim, pose_dim=pose_dim)
-    return MotionVaeConfig(audio_dim, pose_dim, vae.latent_dim, vae.hidden, vae.layers, vae.chunk)
+    return MotionVaeConfig(audio_dim, pose_dim, vae.latent_dim, vae.hidden, vae.layers, vae.latents_per_beat, fps)
 
 
 def gan_config(gan: Any, height: int, width: int) -> DenseGanConfig | SkeletonGanConfig:
@@ -40,11 +42,11 @@ def build_gan(config: DenseGanConfig | SkeletonGanConfig) -> tuple[nn.Module, nn
 
 def config_to_dict(config: Any) -> dict[str, Any]:
     """A config as plain values with the model's name, for a checkpoint."""
-    name = next(name for name, kinds in {**_VAES, **_GANS}.items() if isinstance(config, kinds[0]))
+    name = next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
     return {"model": name, **asdict(config)}
 
 
 def config_from_dict(plain: dict[str, Any]) -> Any:
     """The way back from `config_to_dict`."""
     values = dict(plain)
-    return {**_VAES, **_GANS}[values.pop("model")][0](**values)
+    return _CONFIGS[values.pop("model")](**values)

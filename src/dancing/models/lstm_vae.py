@@ -39,24 +39,27 @@ class LstmVae(nn.Module):
         _, (last, _) = self.summary(steps)  # (1, B, 128)
         return self.z_mean(last[0]), self.z_log_var(last[0])  # (B, Z) each
 
-    def decode(self, z: torch.Tensor, frames: int) -> torch.Tensor:
+    def decode(self, audio: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """The dance as long as a window of sound (B, T, F) with latents (B, Z) -> (B, T, D)."""
+        frames = audio.shape[1]
         repeated = self.expand(z)[:, None].expand(-1, frames, -1)  # (B, T, 128)
         return self.pose(self.decoder(repeated)[0])  # (B, T, D)
 
     def forward(
-        self, audio: torch.Tensor, pose: torch.Tensor, noise: torch.Tensor | None = None
+        self, audio: torch.Tensor, pose: torch.Tensor, rng: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """audio (B, T, F), MFCC first; `pose` gives the batch its shape only. Returns poses (B, T, D), mean and
-        log-variance (B, Z). `noise` (B, Z) draws from the posterior; without it the mean is decoded."""
-        mean, log_var = self.encode(audio)
-        z = mean if noise is None else mean + noise * torch.exp(0.5 * log_var)
-        return self.decode(z, pose.shape[1]), mean, log_var
+        """audio (B, T, F), MFCC first; the pose is not looked at. Returns poses (B, T, D), mean, log-variance (B, Z).
 
-    def noise_shape(self, batch: int, frames: int) -> tuple[int, ...]:
-        return (batch, self.config.latent_dim)
+        `rng`, on the CPU, draws from the posterior; without it the mean is decoded."""
+        mean, log_var = self.encode(audio)
+        return self.decode(audio, mean if rng is None else _drawn(mean, log_var, rng)), mean, log_var
 
     @torch.no_grad()
-    def generate(self, audio: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
-        """The dance to a window of sound (B, T, F) -> (B, T, D); `noise` (B, Z) chooses among the posterior."""
+    def draw(self, audio: torch.Tensor, rng: torch.Generator, temperature: float) -> torch.Tensor:
+        """A latent (B, Z) for a window of sound (B, T, F), from the posterior."""
         mean, log_var = self.encode(audio)
-        return self.decode(mean + temperature * noise * torch.exp(0.5 * log_var), audio.shape[1])
+        return _drawn(mean, log_var, rng, temperature)
+
+
+def _drawn(mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
+    return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)

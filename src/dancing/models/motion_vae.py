@@ -1,16 +1,17 @@
-"""A conditional sequence VAE: sound and explicit beats a frame, one latent a chunk of frames, convolutions throughout.
+"""A conditional sequence VAE: sound and explicit beats a frame, a few latents a beat, convolutions throughout.
 
-Letters: B batch, T frames, F audio features, D pose dimensions, H hidden channels, N = T / chunk latents of Z numbers.
-The decoder hears every frame, so it can move with the beat; the latents say what the sound leaves open. Being
-convolutional it takes a song of any length in one go. Gated dilated convolutions: van den Oord et al., WaveNet, 2016
-(here not causal). The conditional VAE: Sohn et al., 2015.
+Letters: B batch, T frames, F audio features, D pose dimensions, H hidden channels, N latents of Z numbers on the beat
+grid. The decoder hears every frame, so it can move with the beat; the latents say what the sound leaves open. Being
+convolutional it takes a song of any length. The conditional VAE: Sohn et al., 2015.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from dancing.models import beat_grid
+from dancing.models.temporal import Trunk, reach
 
 
 @dataclass(frozen=True)
@@ -20,27 +21,8 @@ class MotionVaeConfig:
     latent_dim: int
     hidden: int
     layers: int
-    chunk: int
-
-
-class GatedBlock(nn.Module):
-    """Residual gated convolution over time; reaches `dilation` frames to both sides."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.dilated = nn.Conv1d(channels, 2 * channels, 3, padding=dilation, dilation=dilation)
-        self.mix = nn.Conv1d(channels, channels, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, H, T) -> (B, H, T)
-        signal, gate = self.dilated(x).chunk(2, dim=1)
-        return x + self.mix(torch.tanh(signal) * torch.sigmoid(gate))
-
-
-class Trunk(nn.Sequential):
-    """Inputs (B, I, T) to hidden channels (B, H, T) through `layers` gated blocks, each reaching twice as far."""
-
-    def __init__(self, inputs: int, channels: int, layers: int) -> None:
-        super().__init__(nn.Conv1d(inputs, channels, 1), *(GatedBlock(channels, 2**i) for i in range(layers)))
+    latents_per_beat: int
+    fps: int
 
 
 class MotionVae(nn.Module):
@@ -49,36 +31,60 @@ class MotionVae(nn.Module):
         self.config, hidden = config, config.hidden
         self.hear = Trunk(config.audio_dim, hidden, config.layers)
         self.watch = Trunk(config.pose_dim + hidden, hidden, config.layers)
-        self.posterior = nn.Conv1d(hidden, 2 * config.latent_dim, config.chunk, stride=config.chunk)
+        self.posterior = nn.Linear(hidden, 2 * config.latent_dim)
         self.dance = Trunk(config.latent_dim + hidden, hidden, config.layers)
         self.pose = nn.Conv1d(hidden, config.pose_dim, 1)
 
-    def encode(self, heard: torch.Tensor, pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen = self.watch(torch.cat([heard, pose.mT], dim=1))  # (B, H, T)
-        mean, log_var = self.posterior(seen).mT.chunk(2, dim=-1)  # (B, N, Z) each
+    def positions(self, audio: torch.Tensor) -> torch.Tensor:
+        """Where among the latents each frame of audio (B, T, F) lies, (B, T)."""
+        return beat_grid.positions(audio, self.config.latents_per_beat, self.config.fps)
+
+    def encode(self, audio: torch.Tensor, pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """audio (B, T, F), pose (B, T, D) -> mean and log-variance (B, N, Z) each."""
+        position = self.positions(audio)
+        return self._posterior(self.hear(audio.mT), pose, position)
+
+    def _posterior(
+        self, heard: torch.Tensor, pose: torch.Tensor, position: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        seen = self.watch(torch.cat([heard, pose.mT], dim=1)).mT  # (B, T, H)
+        mean, log_var = self.posterior(beat_grid.pool(seen, position, beat_grid.count(position))).chunk(2, dim=-1)
         return mean, log_var.clamp(-8, 8)
 
-    def decode(self, heard: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        # Between two chunks' middles the latent changes linearly: no step that the eye would see as a jerk.
-        latents = F.interpolate(z.mT, size=heard.shape[-1], mode="linear")  # (B, Z, T)
+    def _decode(self, heard: torch.Tensor, z: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        latents = beat_grid.spread(z, position).mT  # (B, Z, T)
         return self.pose(self.dance(torch.cat([heard, latents], dim=1))).mT  # (B, T, D)
 
     def forward(
-        self, audio: torch.Tensor, pose: torch.Tensor, noise: torch.Tensor | None = None
+        self, audio: torch.Tensor, pose: torch.Tensor, rng: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """audio (B, T, F), pose (B, T, D), T a multiple of chunk. Returns poses (B, T, D), mean and log-variance
-        (B, N, Z). `noise` (B, N, Z) draws from the posterior; without it the mean is decoded."""
-        heard = self.hear(audio.mT)
-        mean, log_var = self.encode(heard, pose)
-        z = mean if noise is None else mean + noise * torch.exp(0.5 * log_var)
-        return self.decode(heard, z), mean, log_var
+        """audio (B, T, F), pose (B, T, D). Returns poses (B, T, D), mean and log-variance (B, N, Z).
 
-    def noise_shape(self, batch: int, frames: int) -> tuple[int, ...]:
-        return (batch, -(-frames // self.config.chunk), self.config.latent_dim)
+        `rng`, on the CPU, draws from the posterior; without it the mean is decoded."""
+        position, heard = self.positions(audio), self.hear(audio.mT)
+        mean, log_var = self._posterior(heard, pose, position)
+        z = mean
+        if rng is not None:
+            z = mean + torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
+        return self._decode(heard, z, position), mean, log_var
+
+    def draw(self, audio: torch.Tensor, rng: torch.Generator, temperature: float) -> torch.Tensor:
+        """Latents (B, N, Z) for a song (B, T, F), each by itself. `FlowPrior.draw` knows what goes together."""
+        shape = (len(audio), beat_grid.count(self.positions(audio)), self.config.latent_dim)
+        return temperature * torch.randn(shape, generator=rng).to(audio.device)
 
     @torch.no_grad()
-    def generate(self, audio: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
-        """The dance to a song of any length (B, T, F) -> (B, T, D); `noise` (B, ceil(T / chunk), Z) chooses it."""
-        frames = audio.shape[1]
-        whole = F.pad(audio.mT, (0, -frames % self.config.chunk), mode="replicate")  # latents keep their pace
-        return self.decode(self.hear(whole), temperature * noise)[:, :frames]
+    def decode(self, audio: torch.Tensor, z: torch.Tensor, block: int = 4096) -> torch.Tensor:
+        """The dance to a song of any length (B, T, F) with latents (B, N, Z) -> (B, T, D).
+
+        In blocks of frames with as much of their neighbours as the convolutions reach: memory stays the same however
+        long the song is, and there is no seam."""
+        position = self.positions(audio)
+        margin, frames = 2 * reach(self.config.layers), audio.shape[1]
+        dances = []
+        for first in range(0, frames, block):
+            start, stop = max(first - margin, 0), min(first + block + margin, frames)
+            heard = self.hear(audio[:, start:stop].mT)
+            dance = self._decode(heard, z, position[:, start:stop])
+            dances.append(dance[:, first - start : first - start + block][:, : frames - first])
+        return torch.cat(dances, dim=1)

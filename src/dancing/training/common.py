@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -101,6 +102,12 @@ class Ema:
             mine.lerp_(its, 1 - decay)
         for kept, new in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(new)
+
+
+def cooled(optimiser: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
+    """Set the learning rate of a step: from lr down to 0 on a half cosine (Loshchilov and Hutter, SGDR, 2017)."""
+    for group in optimiser.param_groups:
+        group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 class Means:

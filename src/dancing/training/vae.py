@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,19 @@ import numpy as np
 import torch
 
 from dancing.errors import UserError
-from dancing.hdf5 import BEAT_COLUMNS, Dataset, Piece
+from dancing.hdf5 import BEAT_COLUMNS, Dataset
 from dancing.losses import MotionLoss, SeedVaeLoss
 from dancing.models import build_vae, config_to_dict, vae_config
-from dancing.params import Vae
-from dancing.skeleton import PoseKind, PoseSpace, mirrored
+from dancing.models.motion_vae import MotionVae
+from dancing.params import Prior, Vae
+from dancing.skeleton import PoseKind, PoseSpace
 from dancing.training.common import (
     CrashState,
     Epoch,
     History,
     Means,
     check_finite,
+    cooled,
     file_digest,
     generator,
     pick_device,
@@ -27,68 +30,53 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
+from dancing.training.prior import train_prior
+from dancing.training.windows import Windows
+
+#: Frames, below which a window shows no motion worth learning.
+SHORTEST = 8
 
 
-class Windows:
-    """All pieces of a split laid end to end on the device, and windows cut from them.
+@dataclass(frozen=True)
+class VaeHistory:
+    """Losses by epoch."""
 
-    With `mirror` each dance is there twice: as it is, and with left and right swapped.
-    """
-
-    def __init__(
-        self, dataset: Dataset, pieces: list[Piece], space: PoseSpace, length: int, device: torch.device,
-        mirror: bool = False,
-    ) -> None:  # fmt: skip
-        pieces = [piece for piece in pieces if len(piece) >= length]
-        self.length = length
-        audio, dances = [dataset.audio(piece) for piece in pieces], [piece.landmarks for piece in pieces]
-        if mirror:
-            pieces, audio, dances = 2 * pieces, 2 * audio, dances + [mirrored(dance) for dance in dances]
-        self.audio = torch.from_numpy(np.concatenate(audio)).to(device)
-        self.pose = torch.from_numpy(np.concatenate([space.encode(dance) for dance in dances])).to(device)
-        starts = np.cumsum([0, *map(len, pieces)])[:-1]
-        #: First frames from which a whole window fits into its piece.
-        self.random_starts = torch.cat(
-            [torch.arange(s, s + len(p) - length + 1) for s, p in zip(starts, pieces, strict=True)]
-        )
-        self.tiled_starts = torch.cat(
-            [torch.arange(s, s + len(p) - length + 1, length) for s, p in zip(starts, pieces, strict=True)]
-        )
-
-    def cut(self, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows that begin at `starts` (B,): audio (B, T, F) and pose (B, T, D)."""
-        rows = (starts[:, None] + torch.arange(self.length)).to(self.audio.device)
-        return self.audio[rows], self.pose[rows]
-
-    def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.cut(self.random_starts[torch.randint(len(self.random_starts), (count,), generator=rng)])
+    vae: History
+    prior: History  # empty without a flow prior
 
 
 def window_length(dataset: Dataset, vae: Vae) -> int:
-    """Frames in a window: `vae.window`, or less where the pieces are shorter; a multiple of `vae.chunk`.
+    """Frames in a window: `vae.window`, or less where the pieces are shorter.
 
-    Raises UserError where not even one chunk fits into every split.
+    Raises UserError where the pieces of a split are too short for any.
     """
     longest = {s: max((len(p) for p in dataset.split(s)), default=0) for s in ("train", "val")}  # type: ignore[arg-type]
-    length = min(vae.window, *longest.values()) // vae.chunk * vae.chunk
-    if length == 0:
+    length = min(vae.window, *longest.values())
+    if length < SHORTEST:
         raise UserError(
-            f"{dataset.path}: the longest pieces are {longest} frames; vae.chunk ({vae.chunk}) must fit into both. "
+            f"{dataset.path}: the longest pieces are {longest} frames; both need {SHORTEST} at least. "
             "Give more or longer clips, or change data.split or data.val"
         )
     return length
 
 
 def train_vae(
-    dataset: Dataset, vae: Vae, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
-) -> History:
-    """Train `vae.model` on the training part, stop early on the validation part.
+    dataset: Dataset,
+    vae: Vae,
+    prior: Prior,
+    out: Path,
+    crash_dir: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+    on_prior_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> VaeHistory:
+    """Train `vae.model` on the training part, stop early on the validation part; then the prior of its latents.
 
-    Writes out/best.pt and out/last.pt (weights, config, pose space, normalisation). Interrupted, it goes on after the
-    last finished epoch and ends with the same weights. Returns the losses by epoch.
+    Writes out/best.pt and out/last.pt (weights, config, pose space, normalisation); best.pt gets the prior too.
+    Interrupted, it goes on after the last finished epoch and ends with the same weights.
     """
     device = pick_device()
-    crash = CrashState(crash_dir, "train_vae", vae.model_dump(), file_digest(dataset.path), device.type)
+    data = file_digest(dataset.path)
+    crash = CrashState(crash_dir, "train_vae", vae.model_dump(), data, device.type)
     train_pieces = dataset.split("train")
     kind: PoseKind = "picture" if vae.model == "lstm" else "body"
     space = PoseSpace.fit(kind, [piece.landmarks for piece in train_pieces], dataset.width, dataset.height)
@@ -97,7 +85,7 @@ def train_vae(
     train = Windows(dataset, train_pieces, space, length, device, mirror=vae.model == "motion")
     val = Windows(dataset, dataset.split("val"), space, length, device)
 
-    config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim)
+    config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim, dataset.fps)
     torch.manual_seed(vae.seed)
     model = build_vae(config).to(device)
     optimiser = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=vae.lr)
@@ -116,15 +104,16 @@ def train_vae(
         optimiser.load_state_dict(state["optimiser"])
         history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
         best_checkpoint = state["best_checkpoint"]
-        save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
+        # DVC empties a stage's outputs before it runs again.
+        save_checkpoint(out / "best.pt", best_checkpoint)
+        save_checkpoint(out / "last.pt", content | {"epoch": len(history), "state": state["model"]})
 
     bar = progress(range(len(history) + 1, vae.epochs + 1), f"train_vae ({device.type})", vae.epochs, len(history))
     for epoch in bar:
         if epoch - best_epoch > vae.patience:
             break
         warmup = min(1.0, epoch / vae.kl_warmup) if vae.kl_warmup else 1.0
-        rng = generator(vae.seed, epoch)
-        losses = _train_epoch(model, optimiser, loss, train, vae, warmup, rng)
+        losses = _train_epoch(model, optimiser, loss, train, vae, warmup, epoch)
         losses |= _validate(model, loss, val)
         check_finite(losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
@@ -139,8 +128,16 @@ def train_vae(
         )  # fmt: skip
         show(bar, losses, "train_total", "val_total", "train_kl")
         on_epoch(Epoch(epoch, losses, lambda: _samples(model, val, space, vae)))
+
+    prior_history: History = []
+    if isinstance(model, MotionVae) and vae.prior == "flow":
+        prior_crash = CrashState(crash_dir, "prior", vae.model_dump(), prior.model_dump(), data, device.type)
+        model.load_state_dict(best_checkpoint["state"])
+        flow, prior_history = train_prior(model, train, val, prior, vae.time_stretch, prior_crash, on_prior_epoch)
+        save_checkpoint(out / "best.pt", best_checkpoint | {"prior": flow})
+        prior_crash.clear()
     crash.clear()
-    return history
+    return VaeHistory(history, prior_history)
 
 
 def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | MotionLoss:
@@ -153,17 +150,17 @@ def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | Mot
 
 
 def _train_epoch(
-    model: Any, optimiser: torch.optim.Optimizer, loss: Any, windows: Windows, vae: Vae, warmup: float,
-    rng: torch.Generator,
+    model: Any, optimiser: torch.optim.Optimizer, loss: Any, windows: Windows, vae: Vae, warmup: float, epoch: int
 ) -> dict[str, float]:  # fmt: skip
     model.train()
-    means = Means()
-    for _ in range(vae.steps_per_epoch):
-        audio, pose = windows.random(vae.batch_size, rng)
-        if vae.model == "motion":
+    means, rng = Means(), generator(vae.seed, epoch)
+    ours, steps = vae.model == "motion", vae.steps_per_epoch
+    for step in range((epoch - 1) * steps, epoch * steps):
+        audio, pose = windows.random(vae.batch_size, rng, vae.time_stretch if ours else 0.0)
+        if ours:
+            cooled(optimiser, vae.lr, step, vae.epochs * steps)
             audio = _disturbed(audio, vae.audio_noise, rng)
-        noise = torch.randn(model.noise_shape(len(audio), windows.length), generator=rng).to(audio.device)
-        decoded, mean, log_var = model(audio, pose, noise)
+        decoded, mean, log_var = model(audio, pose, rng)
         scalars = loss(decoded, pose, mean, log_var, warmup)
         optimiser.zero_grad(set_to_none=True)
         scalars["total"].backward()
@@ -198,6 +195,6 @@ def _samples(model: Any, windows: Windows, space: PoseSpace, vae: Vae) -> dict[s
     """One held-out window, always the same: real, reconstructed and freely danced, each (T, 33, 2)."""
     model.eval()
     audio, pose = windows.cut(windows.tiled_starts[:1])
-    noise = torch.randn(model.noise_shape(1, windows.length), generator=generator(vae.seed)).to(audio.device)
-    dances = {"real": pose, "reconstructed": model(audio, pose)[0], "danced": model.generate(audio, noise, 1.0)}
+    drawn = model.decode(audio, model.draw(audio, generator(vae.seed), 1.0))
+    dances = {"real": pose, "reconstructed": model(audio, pose)[0], "danced": drawn}
     return {name: space.decode(vectors[0].cpu().numpy()) for name, vectors in dances.items()}
