@@ -57,6 +57,8 @@ def make_piece(name: str, split: str, frames: int, seed: int, n_mfcc: int = 4) -
             "onset_strength": rng.random(frames, dtype=np.float32),
             "chroma": rng.random((frames, 12), dtype=np.float32),
             "beat_phase": np.stack([np.sin(phase), np.cos(phase)], axis=1).astype(np.float32),
+            "bar_phase": np.tile(np.stack([np.sin(phase / 4), np.cos(phase / 4)], axis=1), 3).astype(np.float32),
+            "metre": np.full(frames, np.sin(seed), dtype=np.float32),
             "beat_nearness": rng.random(frames, dtype=np.float32),
         },
         landmarks=dance(frames, phase=seed / 3),

@@ -85,7 +85,7 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
 
 def test_a_song_as_long_as_it_is(trained: Path):
     song = rendering.read_song(trained / "song.wav", 30, 4, None)
-    assert song.features.shape == (90, 20)
+    assert song.features.shape == (90, 27)
     assert song.sound.shape == (3 * 48_000, 2)
     with pytest.raises(UserError, match="less than one frame"):
         rendering.read_song(trained / "song.wav", 30, 4, 0.01)
