@@ -46,7 +46,7 @@ def draw_skeleton(landmarks: np.ndarray, height: int, width: int, trail: np.ndar
         for k, strength in enumerate(np.linspace(0.2, 1.0, len(trail))):
             for joint in _TRAILING:
                 faint = np.array(_GROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
-                _stroke(pen, ways[k, joint], ways[k + 1, joint], max(thick // 2, 1), tuple(faint.astype(int)))
+                _stroke(pen, ways[k, joint], ways[k + 1, joint], max(thick * 2 // 3, 1), tuple(faint.astype(int)))
     for a, b in BONES:
         _stroke(pen, points[a], points[b], thick, _colour(a, b))
     neck, ears = points[[11, 12]].mean(axis=0), points[[7, 8]].mean(axis=0)
