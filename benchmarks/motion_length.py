@@ -138,7 +138,7 @@ def _plot(path: Path, rows: np.ndarray) -> None:
         axes.set_xlabel("song, s")
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right")
     save_figure(path, figure)
 
 

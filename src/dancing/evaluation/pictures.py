@@ -77,7 +77,7 @@ def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: 
 
 
 def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
-    """What is heard in the comparison: the first test song's sound, (n, 2) at `rendering.SOUND_RATE`.
+    """What is heard in the comparison: the first test song from its start, (n, 2) at `rendering.SOUND_RATE`.
 
     Read it before the hard work: a comparison without its music would tell nothing, so there is none.
 
@@ -92,8 +92,9 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
             f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
             "the clips that are there"
         ) from error
-    start = round(piece.start * rendering.SOUND_RATE)
-    return sound[min(start, len(sound) - 1) :]  # where the sound ends before the pictures, silence follows
+    # Where the sound ends before the piece begins, one sample is left, and silence follows.
+    start = min(round(piece.start * rendering.SOUND_RATE), len(sound) - 1)
+    return sound[start : start + round(VIDEO_SECONDS * rendering.SOUND_RATE)].copy()  # a long clip's rest is let go
 
 
 def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
