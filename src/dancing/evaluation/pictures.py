@@ -47,10 +47,8 @@ def save_strip(path: Path, dataset: Dataset, moved: MotionResult) -> None:
     frames = len(moved.dances["real"][0])
     span = min(round(STRIP_SECONDS * dataset.fps), frames)
     start = (frames - span) // 2
-    dances = {name: moved.dances[name][0][start : start + span] for name in _shown(moved.dances)}
-    near, shape = figures.close_up(list(dances.values()), dataset.width, dataset.height)
-    rows = dict(zip(dances, near, strict=True))
-    figures.save_picture(path, figures.dance_strip(rows, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
+    dances, shape = _first_song(dataset, moved, slice(start, start + span))
+    figures.save_picture(path, figures.dance_strip(dances, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
 
 
 def save_locking(path: Path, moved: MotionResult) -> None:
@@ -99,16 +97,21 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
 
 def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
     """A video of the dances to the first song, side by side, with its `first_sound`."""
-    frames = round(VIDEO_SECONDS * dataset.fps)
-    dances = {name: moved.dances[name][0][:frames] for name in _shown(moved.dances)}
-    near, shape = figures.close_up(list(dances.values()), dataset.width, dataset.height)
+    dances, shape = _first_song(dataset, moved, slice(round(VIDEO_SECONDS * dataset.fps)))
     width = 2 * round(PANEL_HEIGHT * shape / 2)  # even, as H.264 wants it
-    pictures = rendering.side_by_side(dict(zip(dances, near, strict=True)), PANEL_HEIGHT, width)
+    pictures = rendering.side_by_side(dances, PANEL_HEIGHT, width)
     size = {"width": len(dances) * width, "height": PANEL_HEIGHT + rendering.CAPTION_HEIGHT}
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=rendering.SOUND_RATE, crf=23) as video:
         for picture in pictures:
             video.write(picture)
+
+
+def _first_song(dataset: Dataset, moved: MotionResult, frames: slice) -> tuple[dict[str, np.ndarray], float]:
+    """These frames of everybody's dance to the first song as one near camera sees them, and its width over height."""
+    names = _shown(moved.dances)
+    near, shape = figures.close_up([moved.dances[name][0][frames] for name in names], dataset.width, dataset.height)
+    return dict(zip(names, near, strict=True)), shape
 
 
 def _shown(rows: Container[str], *more: str) -> list[str]:
