@@ -1,19 +1,18 @@
 """dataset.h5's test part and both models -> metrics/*.json and plots."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from dancing import evaluation, figures
 from dancing.errors import exit_on_user_error
+from dancing.evaluation import pictures
 from dancing.hdf5 import open_dataset
 from dancing.inference import Dancer, load_painter
-from dancing.metrics import motion
 from dancing.params import load_params
 from dancing.tracking import stage_run
 
-METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
+MODELS, METRICS, PLOTS = Path("models/vae"), Path("metrics"), Path("plots/evaluate")
 #: What tells an experiment at a glance, by file; everything, with n and intervals, is beside the plots.
 HEADLINES = {
     "motion": (
@@ -23,16 +22,17 @@ HEADLINES = {
     ),
     "image": ("psnr_crop", "ssim_crop", "detection_rate", "pck_10", "pck_20", "flicker_ratio"),
 }
+#: Values (standard deviations) given to a latent dimension in a picture of what it does, and seconds of song danced.
+TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 
 
 def main() -> None:
     params = load_params()
     wanted = params.evaluate
-    dancer, painter = Dancer.load(Path("models/vae/best.pt")), load_painter(Path("models/gan"))
+    dancers, painter = _dancers(params.render.guidance), load_painter(Path("models/gan"))
     with stage_run("evaluate", params) as run, open_dataset("data/dataset.h5") as dataset:
-        moved = evaluation.evaluate_motion(
-            dataset, {"ours": dancer}, params.render.temperature, wanted.seeds, wanted.seed
-        )
+        sound = pictures.first_sound(dataset, Path(params.data.clips))
+        moved = evaluation.evaluate_motion(dataset, dancers, params.render.temperature, wanted.seeds, wanted.seed)
         tables = {"motion": moved.rows}
         if painter is None:
             _write_json(METRICS / "image.json", {})  # dvc.yaml promises it
@@ -43,7 +43,7 @@ def main() -> None:
             tables["image"] = painted.rows
             run.headline({"detection_rate_danced": painted.rows["ours_danced"]["detection_rate"]["mean"]})
             some = slice(None, None, max(1, len(painted.real) // 12))
-            sheet = [list(pictures[some]) for pictures in (painted.real, painted.generated, painted.danced)]
+            sheet = [list(shots[some]) for shots in (painted.real, painted.generated, painted.danced)]
             figures.save_picture(PLOTS / "pictures.png", figures.grid(sheet))
 
         for name, rows in tables.items():
@@ -51,17 +51,26 @@ def main() -> None:
             _write_json(PLOTS / f"{name}_intervals.json", rows)
             run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
 
-        piece = dataset.split("test")[0]
-        dances = {name: moved.dances[name][0] for name in ("real", "ours")}
-        size = (dataset.fps, dataset.width, dataset.height)
-        prepared = {name: motion.prepare(dance, piece.visibility, *size) for name, dance in dances.items()}
-        speeds = {name: np.nanmean(motion.joint_speeds(dance), axis=1) for name, dance in prepared.items()}
-        speed = figures.speed_over_beats(speeds, piece.beats, motion.FPS, f"motion over the beats of {piece.name}")
-        figures.save_figure(PLOTS / "speed.png", speed)
-        width = round(160 * dataset.width / dataset.height)
-        figures.save_picture(PLOTS / "dances.png", figures.dance_strip(dances, 160, width, columns=14))
+        first = dataset.split("test")[0].audio[: TRAVERSED_SECONDS * dataset.fps]
+        traversal = dancers["ours"].traversal(first, 0, params.render.temperature, dims=4, values=TRAVERSED)
+        pictures.save_traversal(PLOTS / "traversal.png", dataset, traversal, TRAVERSED)
+        pictures.save_speeds(PLOTS / "speed.png", dataset, moved)
+        pictures.save_strip(PLOTS / "dances.png", dataset, moved)
+        pictures.save_locking(PLOTS / "locking.png", moved)
+        pictures.save_comparison(PLOTS / "comparison.mp4", dataset, moved, sound)
         for path in [*METRICS.glob("*.json"), *PLOTS.iterdir()]:
             run.artifact(path)
+
+
+def _dancers(guidance: float) -> dict[str, Dancer]:
+    """Rows of the table of motion: what was trained, the same without its flow, and the seed's model where it is."""
+    ours = Dancer.load(MODELS / "best.pt", guidance)
+    dancers = {"ours": ours}
+    if ours.prior is not None:
+        dancers["normal_prior"] = replace(ours, prior=None)
+    if (MODELS / "lstm").exists():
+        dancers["lstm"] = Dancer.load(MODELS / "lstm/best.pt")
+    return dancers
 
 
 def _write_json(path: Path, content: object) -> None:

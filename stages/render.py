@@ -14,6 +14,7 @@ from dancing import figures, rendering
 from dancing.errors import UserError, exit_on_user_error
 from dancing.inference import Dancer, load_painter
 from dancing.params import Render, load_params
+from dancing.snapping import snap
 from dancing.tracking import stage_run
 from dancing.video import VideoWriter
 
@@ -47,9 +48,12 @@ def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
     """Write the video and its poses; the contact sheet's pictures are returned."""
     if options.out.suffix.lower() != ".mp4":
         raise UserError(f"{options.out}: the video is written as mp4; give a name that ends in .mp4")
-    dancer, painter = Dancer.load(Path("models/vae/best.pt")), load_painter(Path("models/gan"))
+    dancer, painter = Dancer.load(Path("models/vae/best.pt"), render.guidance), load_painter(Path("models/gan"))
     song = rendering.read_song(options.song, dancer.fps, dancer.n_mfcc, options.seconds)
     landmarks = dancer.dance(song.features, options.seed, render.temperature)
+    if render.snap:
+        pixels = np.array([dancer.space.width, dancer.space.height])
+        landmarks = snap(landmarks * pixels, song.beats, dancer.fps, render.snap) / pixels
     width = rendering.panel_width(dancer.space, render.height)
     with VideoWriter(
         options.out, fps=dancer.fps, width=2 * width if painter else width, height=render.height, audio=song.sound,

@@ -80,6 +80,7 @@ def test_clips_in_dance_out(project: Path):
     motion = json.loads((project / "metrics/motion.json").read_text())
     assert motion["real"]["magnitude"] == pytest.approx(1.0)
     assert set(motion) >= {"ours", "real", "ours_to_other_music"}
+    assert probe(project / "plots/evaluate/comparison.mp4").has_audio
     assert "ssim_crop" in json.loads((project / "metrics/image.json").read_text())["ours"]
 
 
@@ -132,7 +133,8 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     }
     assert "dance.mp4" in artifacts["render"]
     assert {"curves.png", "checkpoints", "images"} <= artifacts["train_gan"]
-    assert "motion.json" in artifacts["evaluate"]
+    pictures = {f"{name}.png" for name in ("speed", "dances", "locking", "traversal", "pictures")}
+    assert {"motion.json", "comparison.mp4", *pictures} <= artifacts["evaluate"]
 
     models = mlflow.search_logged_models([experiment.experiment_id], output_format="list")
     assert {model.name for model in models} == {"song_to_poses", "poses_to_pictures"}

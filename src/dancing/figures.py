@@ -3,36 +3,92 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+from PIL import Image, ImageDraw, ImageFont
 
-from dancing.skeleton import BONES, LANDMARKS
+from dancing.skeleton import BONES, LANDMARKS, LEFT_ANKLE, LEFT_WRIST, RIGHT_ANKLE, RIGHT_WRIST
 
 mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
 _GROUND = (18, 20, 28)
+#: Landmarks whose paths a trail shows.
+_TRAILING = (LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE)
+#: Lines of the rows of the motion table, the same in every plot.
+_LINES: dict[str, dict[str, Any]] = {
+    "real": {"color": "0.15", "linewidth": 1.5},
+    "ours": {"color": "tab:orange", "linewidth": 1.5},
+    "lstm": {"color": "tab:green", "linewidth": 1.2},
+    "retrieval": {"color": "tab:purple", "linewidth": 0.7},
+    "ours_to_other_music": {"color": "tab:orange", "linewidth": 1.0, "linestyle": ":"},
+}
 
 
-def draw_skeleton(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """One pose (33, 2) in [0, 1] as a picture (height, width, 3) uint8: its left side orange, its right side blue."""
+def draw_skeleton(landmarks: np.ndarray, height: int, width: int, trail: np.ndarray | None = None) -> np.ndarray:
+    """One pose (33, 2) in [0, 1] as a picture (height, width, 3) uint8: its left side orange, its right side blue.
+
+    Landmarks that are NaN are left out. With the poses before it as `trail`, (n, 33, 2), the ways that hands and feet
+    came are drawn too, fainter the longer ago.
+    """
     scale = 2  # drawn at twice the size and halved: smooth edges
-    points = landmarks * np.array([width, height]) * scale
+    pixels = np.array([width, height]) * scale
+    points = landmarks * pixels
     image = Image.new("RGB", (width * scale, height * scale), _GROUND)
     pen = ImageDraw.Draw(image)
     thick = max(height * scale // 90, 2)
+    if trail is not None:
+        ways = np.concatenate([trail * pixels, points[None]])
+        for k, strength in enumerate(np.linspace(0.2, 1.0, len(trail))):
+            for joint in _TRAILING:
+                faint = np.array(_GROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
+                _stroke(pen, ways[k, joint], ways[k + 1, joint], max(thick * 2 // 3, 1), tuple(faint.astype(int)))
     for a, b in BONES:
         _stroke(pen, points[a], points[b], thick, _colour(a, b))
     neck, ears = points[[11, 12]].mean(axis=0), points[[7, 8]].mean(axis=0)
     _stroke(pen, neck, ears, thick, _MIDDLE)
     radius = 0.62 * float(np.linalg.norm(ears - neck))
-    pen.ellipse((*(ears - radius), *(ears + radius)), outline=_MIDDLE, width=max(thick * 2 // 3, 1))
+    if np.isfinite(radius):
+        pen.ellipse((*(ears - radius), *(ears + radius)), outline=_MIDDLE, width=max(thick * 2 // 3, 1))
     return np.asarray(image.reduce(scale))
 
 
+def close_up(dances: Sequence[np.ndarray], width: int, height: int) -> tuple[list[np.ndarray], float]:
+    """Dances as one camera sees them that comes as near as it can with all of them in view.
+
+    Args:
+        dances: (..., 33, 2) each, in [0, 1] of a picture of width x height; NaN is not seen. What leaves that picture
+            does not make the camera step back.
+
+    Returns:
+        The same dances in [0, 1] of the nearer picture, and that picture's width over its height, at least 0.5.
+    """
+    size = np.array([width, height])
+    points = np.concatenate([dance.reshape(-1, 2) for dance in dances])
+    points = np.clip(points[np.isfinite(points).all(axis=1)], 0, 1) * size
+    low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(2), size)
+    tall = max(float((high - low)[1]), 1.0)
+    spread = np.maximum(high - low + 0.2 * tall, [0.6 * tall, 0])  # the crown of the head is above all landmarks
+    corner = (low + high - spread) / 2
+    return [(dance * size - corner) / spread for dance in dances], float(spread[0] / spread[1])
+
+
+def caption(text: str, height: int, width: int) -> np.ndarray:
+    """Words in the middle of a picture (height, width, 3) uint8, as large as fits and no larger than is needed."""
+    image = Image.new("RGB", (width, height), _GROUND)
+    size = max(min(20.0, 0.7 * height, 1.6 * width / max(len(text), 1)), 4.0)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    pen.text((width / 2, height / 2), text, fill=_MIDDLE, font=font, anchor="mm")
+    return np.asarray(image)
+
+
 def _stroke(pen: ImageDraw.ImageDraw, start: np.ndarray, end: np.ndarray, thick: int, colour: tuple[int, ...]) -> None:
+    if not np.isfinite([start, end]).all():
+        return
     pen.line((*start, *end), fill=colour, width=thick)
     for x, y in (start, end):  # round ends
         pen.ellipse((x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2), fill=colour)
@@ -44,13 +100,16 @@ def _colour(a: int, b: int) -> tuple[int, int, int]:
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
-    """Pictures of one size, row by row, into one picture with thin gaps."""
-    height, width = rows[0][0].shape[:2]
-    columns = max(len(row) for row in rows)
-    sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
-    for i, row in enumerate(rows):
-        for j, picture in enumerate(row):
-            top, left = i * (height + gap), j * (width + gap)
+    """Pictures into one, row by row with thin gaps: equally high in a row, equally wide in a column.
+
+    The first row is the longest.
+    """
+    tops = np.cumsum([0, *(row[0].shape[0] + gap for row in rows)])
+    lefts = np.cumsum([0, *(picture.shape[1] + gap for picture in rows[0])])
+    sheet = np.full((tops[-1] - gap, lefts[-1] - gap, 3), 255, dtype=np.uint8)
+    for top, row in zip(tops, rows, strict=False):
+        for left, picture in zip(lefts, row, strict=False):
+            height, width = picture.shape[:2]
             sheet[top : top + height, left : left + width] = picture
     return sheet
 
@@ -63,13 +122,33 @@ def sample_grid(samples: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def dance_strip(dances: Mapping[str, np.ndarray], height: int, width: int, columns: int = 10) -> np.ndarray:
-    """Dances (T, 33, 2) as rows of skeletons, evenly spaced in time."""
-    return grid(
-        [
-            [draw_skeleton(dance[i], height, width) for i in np.linspace(0, len(dance) - 1, columns).astype(int)]
-            for dance in dances.values()
-        ]
-    )
+    """Dances (T, 33, 2) as rows of skeletons, evenly spaced in time, each row with its name before it."""
+    rows = []
+    for name, dance in dances.items():
+        moments = np.linspace(0, len(dance) - 1, columns).astype(int)
+        rows.append([caption(name, height, width), *(draw_skeleton(dance[i], height, width) for i in moments)])
+    return grid(rows)
+
+
+def latent_traversal(
+    traversal: np.ndarray, values: Sequence[float], names: Sequence[str], height: int, width: int
+) -> np.ndarray:
+    """What a latent does: a row a dimension, a column a value, in each cell the last pose and how hands and feet came.
+
+    Args:
+        traversal: (dims, V, T, 33, 2) in [0, 1]: dances that differ in the value of one dimension.
+        values: (V,) of that dimension, in standard deviations.
+        names: of the dimensions.
+        height, width: px, of a cell.
+
+    Returns:
+        A picture (H, W, 3) uint8.
+    """
+    rows = [[caption(text, 28, width) for text in ("", *(f"{value:+g} sd" if value else "0" for value in values))]]
+    for name, dances in zip(names, traversal, strict=True):
+        cells = [draw_skeleton(dance[-1], height, width, dance[:-1]) for dance in dances]
+        rows.append([caption(name, height, width), *cells])
+    return grid(rows)
 
 
 def contact_sheet(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
@@ -119,16 +198,72 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
-def speed_over_beats(speeds: Mapping[str, np.ndarray], beats: np.ndarray, fps: float, title: str) -> Figure:
-    """Mean joint speed of each dance over time (torso lengths/s), with the music's beats as lines."""
-    figure = Figure(figsize=(9, 2.8))
-    axes = figure.add_subplot()
-    for beat in beats:
-        axes.axvline(beat, color="0.85", linewidth=0.8, zorder=0)
-    for name, speed in speeds.items():
-        axes.plot(np.arange(len(speed)) / fps, speed, label=name, linewidth=1.2)
-    axes.set_xlabel("s")
-    axes.set_ylabel("torso lengths/s")
-    axes.set_title(title, fontsize=10)
-    axes.legend(frameon=False, fontsize=8)
+def speed_over_beats(
+    speeds: Mapping[str, Mapping[str, np.ndarray]], beats: Mapping[str, np.ndarray], fps: float
+) -> Figure:
+    """How fast bodies move over time, a panel a song, with the music's beats as vertical lines.
+
+    Args:
+        speeds: song -> row of the motion table -> (N,) in torso lengths/s; NaN is a gap.
+        beats: song -> (b,) s; those beyond the dances are left out.
+        fps: of the speeds.
+    """
+    figure = Figure(figsize=(11, 1.75 * len(speeds) + 0.7), layout="constrained")
+    panels = figure.subplots(len(speeds), squeeze=False)[:, 0]
+    for axes, (song, dances) in zip(panels, speeds.items(), strict=True):
+        seconds = max(len(speed) for speed in dances.values()) / fps
+        for beat in beats[song][(beats[song] >= 0) & (beats[song] < seconds)]:
+            axes.axvline(beat, color="0.82", linewidth=0.8, zorder=0)
+        for name, speed in dances.items():
+            axes.plot(np.arange(len(speed)) / fps, speed, label=name, **_LINES.get(name, {}))
+        axes.set_title(song, fontsize=9, loc="left", parse_math=False)
+        axes.set_xlim(0, seconds)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("s; grey lines are the music's beats", fontsize=9)
+    figure.supylabel("mean joint speed, torso lengths/s", fontsize=9)
+    _legend(figure, panels[0])
     return figure
+
+
+def locking_spectra(
+    spectra: Mapping[str, np.ndarray], stretches: np.ndarray, wrong: np.ndarray, panels: Sequence[str]
+) -> Figure:
+    """How much of each dance rides on tempi slower and faster than the music's own: a peak at 1 has the tempo.
+
+    Args:
+        spectra: row of the motion table -> (S, P) energy over its mean at the wrong tempi; NaN can't be told.
+        stretches: (S,) tempi, as multiples of the music's own, rising.
+        wrong: (S,) bool, which of them make the null; shaded.
+        panels: titles of the P panels.
+    """
+    figure = Figure(figsize=(11, 5.6), layout="constrained")
+    columns = -(-len(panels) // 2)
+    for number, title in enumerate(panels):
+        axes = figure.add_subplot(2, columns, number + 1)
+        axes.fill_between(
+            stretches, 0, 1, where=wrong, color="0.94", linewidth=0, transform=axes.get_xaxis_transform(),
+            label="wrong tempi: their mean is 1",
+        )  # fmt: skip
+        axes.axvline(1, color="0.6", linewidth=0.8)
+        axes.axhline(1, color="0.6", linewidth=0.8, linestyle="--")
+        for name, spectrum in spectra.items():
+            axes.plot(stretches, spectrum[:, number], label=name.replace("_", " "), **_LINES.get(name, {}))
+        axes.set_xscale("log")
+        axes.set_xticks([0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.4])
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(stretches[0], stretches[-1])
+        axes.set_ylim(bottom=0)
+        axes.tick_params(labelsize=8)
+        axes.set_title(title, fontsize=9)
+    figure.supxlabel("tempo, as a multiple of the music's own", fontsize=9)
+    figure.supylabel("energy over chance", fontsize=9)
+    _legend(figure, figure.axes[0])
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """One for all panels, above them, of what is drawn in this one."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=9)

@@ -1,6 +1,6 @@
-"""A song and the models -> a video: the skeleton, and beside it the picture if there is a painter, with the song."""
+"""Songs to dance to, and dances as video frames: a skeleton beside its painted picture, or several skeletons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,15 @@ import numpy as np
 
 from dancing import audio
 from dancing.errors import UserError
-from dancing.figures import draw_skeleton
+from dancing.figures import caption, draw_skeleton
 from dancing.inference import Painter
 from dancing.skeleton import PoseSpace
 from dancing.video import read_audio
 
 #: Sample rate of the video's sound, Hz.
 SOUND_RATE = 48_000
+#: Height of the bar with the dancers' names over `side_by_side`, px.
+CAPTION_HEIGHT = 32
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,14 @@ def frames(landmarks: np.ndarray, painter: Painter | None, height: int, width: i
     for pose, picture in zip(landmarks, painter.paint(landmarks), strict=True):
         shown = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4)
         yield np.concatenate([draw_skeleton(pose, height, width), shown], axis=1)
+
+
+def side_by_side(dances: Mapping[str, np.ndarray], height: int, width: int) -> Iterator[np.ndarray]:
+    """Pictures, one at a time, of several dances (T, 33, 2) at once: skeletons under their dancers' names.
+
+    (CAPTION_HEIGHT + height, dances * width, 3) uint8. Raises ValueError where the dances differ in length.
+    """
+    names = np.concatenate([caption(name, CAPTION_HEIGHT, width) for name in dances], axis=1)
+    for poses in zip(*dances.values(), strict=True):
+        dancers = np.concatenate([draw_skeleton(pose, height, width) for pose in poses], axis=1)
+        yield np.concatenate([names, dancers])

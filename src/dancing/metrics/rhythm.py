@@ -33,15 +33,23 @@ WRONG = (abs(STRETCHES - 1) > 0.06) & (abs(STRETCHES * 4 / 3 - 1) > 0.04) & (abs
 # -------------------------------------------------------------------------------------- minima of speed and beats
 
 
-def motion_beats(motion: Motion) -> np.ndarray:
-    """Times (s) at which the body as a whole comes to rest: local minima of the mean joint speed.
+def body_speed(motion: Motion) -> np.ndarray:
+    """How fast the body as a whole moves, (N,) L/s; NaN in long gaps.
 
-    The speed is smoothed by a Gaussian of 5 frames at 60 Hz (Li et al., AI Choreographer, ICCV 2021, and Siyao et al.,
-    Bailando, CVPR 2022, do so at whatever frame rate they have). Minima by less than rounding error don't count.
+    The mean joint speed, smoothed by a Gaussian of 5 frames at 60 Hz (Li et al., AI Choreographer, ICCV 2021, and Siyao
+    et al., Bailando, CVPR 2022, do so at whatever frame rate they have).
+    """
+    return smooth(mean(joint_speeds(motion), axis=1), BEAT_SIGMA)
+
+
+def motion_beats(motion: Motion) -> np.ndarray:
+    """Times (s) at which the body as a whole comes to rest: local minima of its speed.
+
+    Minima by less than rounding error don't count.
     """
     if not len(motion.q):
         return np.zeros(0)
-    speed = smooth(mean(joint_speeds(motion), axis=1), BEAT_SIGMA)
+    speed = body_speed(motion)
     lowest = find_peaks(-speed, prominence=STILL)[0]
     before, after = speed[lowest - 1] - speed[lowest], speed[lowest + 1] - speed[lowest]  # both at least 0
     within = 0.5 * (before - after) / np.maximum(before + after, STILL)

@@ -1,0 +1,146 @@
+"""Time and memory of a dance, and of reading the song, over the song's length.
+
+    python -m benchmarks.motion_length --out docs/motion_length.png
+
+Every length is measured in a process of its own: the wall time's median of three, and how much the process's peak of
+memory (on the CPU) grew over what it was after loading and a first short dance.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import stages  # noqa: F401
+from dancing.errors import exit_on_user_error
+
+# A process counts as its own peak what the one that started it has in memory. So this one stays small, and torch,
+# librosa and matplotlib are imported where they are needed.
+if TYPE_CHECKING:
+    from dancing.inference import Dancer
+
+LENGTHS = (10, 30, 60, 180, 600, 1800)  # s
+READ = 180  # s, the longest song that is composed and read
+BPM = 120
+RUNS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.motion_length", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="the plot, .png")
+    parser.add_argument("--model", type=Path, default=Path("models/vae/best.pt"), help="(%(default)s)")
+    options = parser.parse_args()
+    print(f"$ python -m benchmarks.motion_length {shlex.join(sys.argv[1:])}")
+    print(f"{os.cpu_count()} cores, {_alone(_device, options.model)}; {BPM} BPM, median of {RUNS}\n")
+    print("| song, s | dance, s | memory, MB | reading, s | memory, MB |\n| --- | --- | --- | --- | --- |")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        song = Path(folder) / "song.wav"
+        for length in LENGTHS:
+            row = [float(length), *_alone(_dance, options.model, length), np.nan, np.nan]
+            if length <= READ:
+                _alone(_compose, song, length)
+                row[3:] = _alone(_read, options.model, song)
+            rows.append(row)
+            print("| " + " | ".join("-" if np.isnan(value) else f"{value:.4g}" for value in row) + " |", flush=True)
+    _plot(options.out, np.array(rows))
+
+
+def _alone(job: Callable[..., Any], *arguments: object) -> Any:
+    """The job's result, in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(job, *arguments).result()
+
+
+def _load(model: Path) -> "Dancer":
+    from dancing.inference import Dancer
+
+    return Dancer.load(model)
+
+
+def _device(model: Path) -> str:
+    return str(_load(model).device)
+
+
+def _dance(model: Path, seconds: int) -> tuple[float, float]:
+    dancer = _load(model)
+    dancer.dance(_features(dancer, 2), 0, 1.0)
+    audio = _features(dancer, seconds)
+    return _measure(lambda: dancer.dance(audio, 0, 1.0))
+
+
+def _read(model: Path, song: Path) -> tuple[float, float]:
+    from dancing.rendering import read_song
+
+    dancer = _load(model)
+    read_song(song, dancer.fps, dancer.n_mfcc, 2)
+    return _measure(lambda: read_song(song, dancer.fps, dancer.n_mfcc, None))
+
+
+def _compose(path: Path, seconds: int) -> None:
+    from dancing.video import write_audio
+    from data.demo.music import SAMPLE_RATE, compose
+
+    write_audio(path, compose(BPM, seconds, np.random.default_rng(0)).sound, SAMPLE_RATE)
+
+
+def _features(dancer: "Dancer", seconds: int) -> np.ndarray:
+    """Sound like that of the training part by its mean and spread, with a steady beat in bars of four; (T, F)."""
+    from dancing.hdf5 import BEAT_COLUMNS
+
+    beats = np.arange(seconds * dancer.fps) / dancer.fps * BPM / 60
+    turns = [2 * np.pi * beats / bar for bar in (1, 2, 3, 4)]
+    phases = [part for turn in turns for part in (np.sin(turn), np.cos(turn))]
+    nearness = np.exp(-abs(beats - beats.round()) * 60 / BPM / 0.1)
+    rhythm = np.stack([*phases, np.full_like(beats, -0.5), nearness], axis=1)
+    timbre = np.random.default_rng(0).normal(dancer.audio_mean, dancer.audio_std, (len(beats), len(dancer.audio_mean)))
+    return np.concatenate([timbre[:, :-BEAT_COLUMNS], rhythm], axis=1).astype(np.float32)
+
+
+def _measure(job: Callable[[], object]) -> tuple[float, float]:
+    """Seconds and MB."""
+    before, times = _peak(), []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        job()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), _peak() - before
+
+
+def _peak() -> float:
+    """MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _plot(path: Path, rows: np.ndarray) -> None:
+    from matplotlib.figure import Figure
+
+    from dancing.figures import save_figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for number, title in enumerate(("wall time, s", "growth of memory, MB")):
+        axes = figure.add_subplot(1, 2, number + 1)
+        axes.loglog(rows[:, 0], rows[:, 1 + number], "o-", label="the dance")
+        axes.loglog(rows[:, 0], rows[:, 3 + number], "s--", label="reading the song")
+        axes.set_xticks(rows[:, 0], [f"{length:g}" for length in rows[:, 0]])
+        axes.set_xlabel("song, s")
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, loc="lower right")
+    save_figure(path, figure)
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)

@@ -1,0 +1,118 @@
+"""The table of motion to look at: speed over the beats, skeletons, tempo locking, latents, and a video to listen to.
+
+Letters: T frames of a dance.
+"""
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dancing import figures, rendering
+from dancing.errors import UserError
+from dancing.evaluation.common import held_out
+from dancing.evaluation.motion import MotionResult
+from dancing.hdf5 import Dataset
+from dancing.metrics.motion import FPS, prepare
+from dancing.metrics.rhythm import PERIODS, STRETCHES, WRONG, body_speed
+from dancing.video import MediaError, VideoWriter, read_audio
+
+#: Rows of the table that are shown, where they are there, in this order.
+SHOWN = ("real", "ours", "lstm", "retrieval")
+SPEED_SONGS, SPEED_SECONDS = 6, 15.0  # songs at most, evenly spaced over the test part; their beginnings
+STRIP_SECONDS, STRIP_COLUMNS = 3.0, 12  # the middle of the first song, a quarter of a second a step
+TRAIL_SECONDS = 0.5
+VIDEO_SECONDS = 20.0  # the first song's beginning, at most
+CELL_HEIGHT, PANEL_HEIGHT = 200, 288  # px, of a skeleton in a picture and in the video
+
+
+def save_speeds(path: Path, dataset: Dataset, moved: MotionResult) -> None:
+    """Body speed over the beats, a panel a song: what motion beats are the minima of."""
+    pieces = held_out(dataset)
+    speeds: dict[str, dict[str, np.ndarray]] = {}
+    for i in np.linspace(0, len(pieces) - 1, min(len(pieces), SPEED_SONGS)).round().astype(int):
+        piece = pieces[i]
+        # All are masked where the real dancer is not seen: like is compared with like.
+        seen = (piece.visibility, dataset.fps, dataset.width, dataset.height)
+        speeds[piece.name] = {
+            name: body_speed(prepare(moved.dances[name][i], *seen))[: round(SPEED_SECONDS * FPS)]
+            for name in _shown(moved.dances)
+        }
+    beats = {piece.name: piece.beats for piece in pieces}
+    figures.save_figure(path, figures.speed_over_beats(speeds, beats, FPS))
+
+
+def save_strip(path: Path, dataset: Dataset, moved: MotionResult) -> None:
+    """The dances to the first song at the same moments."""
+    frames = len(moved.dances["real"][0])
+    span = min(round(STRIP_SECONDS * dataset.fps), frames)
+    start = (frames - span) // 2
+    dances, shape = _first_song(dataset, moved, slice(start, start + span))
+    figures.save_picture(path, figures.dance_strip(dances, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
+
+
+def save_locking(path: Path, moved: MotionResult) -> None:
+    """Tempo locking at the music's tempo and at wrong ones, mean over the songs."""
+    spectra = {name: moved.locking[name] for name in _shown(moved.locking, "ours_to_other_music")}
+    panels = [*(f"once in {n} beats" if n > 1 else "every beat" for n in PERIODS), "all together"]
+    figures.save_figure(path, figures.locking_spectra(spectra, STRETCHES, WRONG, panels))
+
+
+def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: Sequence[float]) -> None:
+    """What each latent does at the moment at which it does most, and in the half second before.
+
+    traversal: (dims, V, T, 33, 2), dances in which one dimension, the most active first, is given each of V values.
+    """
+    frames = traversal.shape[2]
+    trail = min(round(TRAIL_SECONDS * dataset.fps), frames - 1)
+    apart = np.nan_to_num(traversal.std(axis=1)).sum(axis=(2, 3))  # (dims, T)
+    moments = trail + apart[:, trail:].argmax(axis=1)
+    shown = np.stack([dances[:, m - trail : m + 1] for dances, m in zip(traversal, moments, strict=True)])
+    (near,), shape = figures.close_up([shown], dataset.width, dataset.height)
+    names = [f"latent {n}" for n in range(1, len(traversal) + 1)]
+    sheet = figures.latent_traversal(near, values, names, CELL_HEIGHT, round(CELL_HEIGHT * shape))
+    figures.save_picture(path, sheet)
+
+
+def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
+    """What is heard in the comparison: the first test song from its start, (n, 2) at `rendering.SOUND_RATE`.
+
+    Read it before the hard work: a comparison without its music would tell nothing, so there is none.
+
+    Raises:
+        UserError: where the clip is gone or has no sound that can be read, or there is no test part.
+    """
+    piece = held_out(dataset)[0]
+    try:
+        sound = read_audio(clips / piece.clip, rendering.SOUND_RATE, channels=2)
+    except MediaError as error:
+        raise UserError(
+            f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
+            "the clips that are there"
+        ) from error
+    # Where the sound ends before the piece begins, one sample is left, and silence follows.
+    start = min(round(piece.start * rendering.SOUND_RATE), len(sound) - 1)
+    return sound[start : start + round(VIDEO_SECONDS * rendering.SOUND_RATE)].copy()  # a long clip's rest is let go
+
+
+def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
+    """A video of the dances to the first song, side by side, with its `first_sound`."""
+    dances, shape = _first_song(dataset, moved, slice(round(VIDEO_SECONDS * dataset.fps)))
+    width = 2 * round(PANEL_HEIGHT * shape / 2)  # even, as H.264 wants it
+    pictures = rendering.side_by_side(dances, PANEL_HEIGHT, width)
+    size = {"width": len(dances) * width, "height": PANEL_HEIGHT + rendering.CAPTION_HEIGHT}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=rendering.SOUND_RATE, crf=23) as video:
+        for picture in pictures:
+            video.write(picture)
+
+
+def _first_song(dataset: Dataset, moved: MotionResult, frames: slice) -> tuple[dict[str, np.ndarray], float]:
+    """These frames of everybody's dance to the first song as one near camera sees them, and its width over height."""
+    names = _shown(moved.dances)
+    near, shape = figures.close_up([moved.dances[name][0][frames] for name in names], dataset.width, dataset.height)
+    return dict(zip(names, near, strict=True)), shape
+
+
+def _shown(rows: Container[str], *more: str) -> list[str]:
+    return [name for name in (*SHOWN, *more) if name in rows]
