@@ -141,7 +141,7 @@ def test_stretched_windows_keep_to_their_piece(make_dataset):
 
 
 def test_too_short_clips_are_told(make_dataset, make_params, tmp_path: Path):
-    with pytest.raises(UserError, match="both need 8 at least"):
+    with pytest.raises(UserError, match="8, .val.: 3. are needed at least"):
         learn(make_dataset(frames=7), make_params(), tmp_path, tmp_path)
 
 

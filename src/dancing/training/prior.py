@@ -43,9 +43,7 @@ class Latents:
                 conditions.append(prior.condition(audio)[0, 1:-1])
         lengths = [len(mean) for mean in means]
         #: Points in a run: as many as wanted, fewer where no dance is as long.
-        self.points = min(points, max(lengths, default=0))
-        if self.points < 2:
-            raise UserError("the dances are under two beats long: give longer clips, or set vae.prior to normal")
+        self.points = min(points, max(lengths))
         self.mean, self.log_var, self.condition = torch.cat(means), torch.cat(log_vars), torch.cat(conditions)
         firsts = [sum(lengths[:k]) for k in range(len(lengths))]
         self.starts = torch.cat(
@@ -85,6 +83,8 @@ def train_prior(
     vae.eval()
     points = prior.beats * config.latents_per_beat
     dances, held_out = Latents(vae, flow, train, stretch, points), Latents(vae, flow, val, 0.0, points)
+    if dances.points < 2:
+        raise UserError("the dances are under two beats long: give longer clips, or set vae.prior to normal")
     flow.mean.copy_(dances.mean.mean(dim=0))
     flow.std.copy_(dances.mean.std(dim=0).clamp_min(1e-2))
     ema = Ema(flow, prior.ema)
@@ -113,7 +113,9 @@ def train_prior(
             optimiser.step()
             ema.update(flow, step)
             means.add({"flow": loss})
-        losses = means.result("train_") | _validate(ema.model, held_out, prior.batch_size)
+        losses = means.result("train_")
+        if held_out.points > 0:  # a dance of a beat has no point with frames on both sides
+            losses |= _validate(ema.model, held_out, prior.batch_size)
         check_finite(losses, epoch, crash.path)
         history.append({"epoch": epoch, **losses})
         crash.save(

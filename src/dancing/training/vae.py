@@ -33,8 +33,8 @@ from dancing.training.common import (
 from dancing.training.prior import train_prior
 from dancing.training.windows import Windows
 
-#: Frames, below which a window shows no motion worth learning.
-SHORTEST = 8
+#: Frames that windows need: to show any motion to learn from, and to have an acceleration.
+SHORTEST = {"train": 8, "val": 3}
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,18 @@ class VaeHistory:
     prior: History  # empty without a flow prior
 
 
-def window_length(dataset: Dataset, vae: Vae) -> int:
-    """Frames in a window: `vae.window`, or less where the pieces are shorter.
+def window_lengths(dataset: Dataset, vae: Vae) -> tuple[int, int]:
+    """Frames in a window for training and for validation: `vae.window`, or less where the pieces are shorter.
 
     Raises UserError where the pieces of a split are too short for any.
     """
     longest = {s: max((len(p) for p in dataset.split(s)), default=0) for s in ("train", "val")}  # type: ignore[arg-type]
-    length = min(vae.window, *longest.values())
-    if length < SHORTEST:
+    if any(longest[split] < least for split, least in SHORTEST.items()):
         raise UserError(
-            f"{dataset.path}: the longest pieces are {longest} frames; both need {SHORTEST} at least. "
+            f"{dataset.path}: the longest pieces are {longest} frames; {SHORTEST} are needed at least. "
             "Give more or longer clips, or change data.split or data.val"
         )
-    return length
+    return min(vae.window, longest["train"]), min(vae.window, longest["val"])
 
 
 def train_vae(
@@ -80,10 +79,10 @@ def train_vae(
     train_pieces = dataset.split("train")
     kind: PoseKind = "picture" if vae.model == "lstm" else "body"
     space = PoseSpace.fit(kind, [piece.landmarks for piece in train_pieces], dataset.width, dataset.height)
-    length = window_length(dataset, vae)
+    length, val_length = window_lengths(dataset, vae)
     # The seed's model learns where in the picture the dancer stands: a mirrored dance would be elsewhere.
     train = Windows(dataset, train_pieces, space, length, device, mirror=vae.model == "motion")
-    val = Windows(dataset, dataset.split("val"), space, length, device)
+    val = Windows(dataset, dataset.split("val"), space, val_length, device)
 
     config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim, dataset.fps)
     torch.manual_seed(vae.seed)
