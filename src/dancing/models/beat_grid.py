@@ -20,7 +20,10 @@ def positions(audio: torch.Tensor, rate: float, fps: float) -> torch.Tensor:
 
     Starts in [0, 1), never falls, grows by `rate` a beat, at 120 BPM where no beat is heard. A beat is a point.
     """
-    sine, cosine = audio[..., -BEAT_COLUMNS].double(), audio[..., -BEAT_COLUMNS + 1].double()
+    beat = audio[..., -BEAT_COLUMNS : 2 - BEAT_COLUMNS]
+    if beat.device.type == "mps":  # has no float64; float32 would be a tenth of a point off after an hour
+        beat = beat.cpu()
+    sine, cosine = beat.double().unbind(-1)
     phase = torch.atan2(sine, cosine) / (2 * math.pi)  # (B, T) beats
     heard = sine.square() + cosine.square() > 0.25  # without a beat both are 0
     step = phase.diff(dim=-1)
@@ -39,8 +42,8 @@ def count(position: torch.Tensor) -> int:
 def spread(points: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """From points (B, N, C) to frames (B, T, C), linearly between two points."""
     before = position.floor()
-    share = (position - before).to(points.dtype)[..., None]
-    index = before.long()[..., None].expand(-1, -1, points.shape[-1])
+    share = (position - before).to(points)[..., None]
+    index = before.long().to(points.device)[..., None].expand(-1, -1, points.shape[-1])
     return torch.lerp(points.gather(1, index), points.gather(1, index + 1), share)
 
 
@@ -51,7 +54,8 @@ def pool(frames: torch.Tensor, position: torch.Tensor, points: int) -> torch.Ten
     """
     batch, _, channels = frames.shape
     before = position.floor().long()
-    share = (position - before).to(frames.dtype)
+    share = (position - before).to(frames)
+    before = before.to(frames.device)
     sums, weights = frames.new_zeros(batch, points, channels), frames.new_zeros(batch, points)
     for index, weight in ((before, 1 - share), (before + 1, share)):
         sums.scatter_add_(1, index[..., None].expand(-1, -1, channels), frames * weight[..., None])

@@ -53,7 +53,7 @@ class FlowPrior(nn.Module):
         position = beat_grid.positions(audio, rate, self.config.fps)
         points = beat_grid.pool(audio[..., -BEAT_COLUMNS:], position, beat_grid.count(position))
         seconds = max(audio.shape[1] - 1, 1) / self.config.fps
-        tempo = (position[:, -1] - position[:, 0]).to(audio.dtype) / rate / seconds  # (B,) beats/s
+        tempo = (position[:, -1] - position[:, 0]).to(audio) / rate / seconds  # (B,) beats/s
         return torch.cat([points, (tempo - beat_grid.IDLE)[:, None, None].expand(-1, points.shape[1], 1)], dim=-1)
 
     def forward(self, z: torch.Tensor, time: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:

@@ -13,9 +13,10 @@ from dancing.skeleton import PoseSpace, mirrored
 
 
 def between(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """Rows (R, C) at places between them (...), linearly -> (..., C)."""
+    """Rows (R, C) at places between them (...), on the CPU, linearly -> (..., C)."""
     before = at.floor().clamp(0, len(rows) - 2)
-    return torch.lerp(rows[before.long()], rows[before.long() + 1], (at - before).to(rows.dtype)[..., None])
+    index, share = before.long().to(rows.device), (at - before).to(rows)
+    return torch.lerp(rows[index], rows[index + 1], share[..., None])
 
 
 class Windows:
@@ -59,13 +60,10 @@ class Windows:
             return self.cut(starts)
         pace = torch.exp((2 * torch.rand(count, generator=rng) - 1) * math.log1p(stretch)).double()
         pace = torch.minimum(pace, (lasts - starts) / (self.length - 1))  # not beyond the piece's end
-        rows = (starts[:, None] + pace[:, None] * torch.arange(self.length)).to(self.audio.device)
+        rows = starts[:, None] + pace[:, None] * torch.arange(self.length)
         return between(self.audio, rows), between(self.pose, rows)
 
     def whole(self, pace: float) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Every piece as one window (1, T, F) and (1, T, D), played at `pace`: above 1 is faster."""
         places = [torch.arange(first, last + 1e-6, pace, dtype=torch.float64) for first, last in self.pieces]
-        return [
-            (between(self.audio, rows)[None], between(self.pose, rows)[None])
-            for rows in (place.to(self.audio.device) for place in places)
-        ]
+        return [(between(self.audio, rows)[None], between(self.pose, rows)[None]) for rows in places]
