@@ -115,6 +115,17 @@ def test_a_song_in_blocks_is_the_song_in_one():
     torch.testing.assert_close(model.decode(audio, z, block=64), model.decode(audio, z), rtol=1e-5, atol=1e-5)
 
 
+def test_a_slow_song_in_a_batch_is_encoded_as_by_itself():
+    model = MotionVae(MOTION).eval()
+    slow, fast, pose = music(1, 60, period=30), music(1, 60, period=10), torch.randn(1, 60, 68)
+    alone, _ = model.encode(slow, pose)
+    both, _ = model.encode(torch.cat([slow, fast]), pose.expand(2, -1, -1))
+    points = alone.shape[1]
+    assert both.shape[1] > points
+    torch.testing.assert_close(both[0, :points], alone[0])
+    assert torch.equal(both[0, points - 1 :], both[0, points - 1 : points].expand_as(both[0, points - 1 :]))
+
+
 @pytest.mark.parametrize("fps", [24, 25, 30, 60])
 def test_the_grid_counts_beats(fps):
     seconds = torch.arange(10 * fps) / fps

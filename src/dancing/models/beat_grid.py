@@ -39,12 +39,17 @@ def count(position: torch.Tensor) -> int:
     return int(position.max()) + 2
 
 
+def at(points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Points (B, N, C) of these numbers (B, T) -> (B, T, C)."""
+    return points.gather(1, index[..., None].expand(-1, -1, points.shape[-1]))
+
+
 def spread(points: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """From points (B, N, C) to frames (B, T, C), linearly between two points."""
     before = position.floor()
     share = (position - before).to(points)[..., None]
-    index = before.long().to(points.device)[..., None].expand(-1, -1, points.shape[-1])
-    return torch.lerp(points.gather(1, index), points.gather(1, index + 1), share)
+    index = before.long().to(points.device)
+    return torch.lerp(at(points, index), at(points, index + 1), share)
 
 
 def pool(frames: torch.Tensor, position: torch.Tensor, points: int) -> torch.Tensor:

@@ -48,7 +48,12 @@ class MotionVae(nn.Module):
         self, heard: torch.Tensor, pose: torch.Tensor, position: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self.watch(torch.cat([heard, pose.mT], dim=1)).mT  # (B, T, H)
-        mean, log_var = self.posterior(beat_grid.pool(seen, position, beat_grid.count(position))).chunk(2, dim=-1)
+        points = beat_grid.pool(seen, position, beat_grid.count(position))  # (B, N, H)
+        # A slow song ends before the batch's last point: what lies beyond repeats its own last one, so that no point
+        # without a dance counts in the KL term.
+        last = (position[:, -1:].long() + 1).to(points.device)
+        kept = torch.arange(points.shape[1], device=points.device).expand(len(points), -1).minimum(last)
+        mean, log_var = self.posterior(beat_grid.at(points, kept)).chunk(2, dim=-1)
         return mean, log_var.clamp(-8, 8)
 
     def _decode(self, heard: torch.Tensor, z: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
