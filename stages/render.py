@@ -52,7 +52,7 @@ def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
     song = rendering.read_song(options.song, dancer.fps, dancer.n_mfcc, options.seconds)
     landmarks = dancer.dance(song.features, options.seed, render.temperature)
     if render.snap:
-        pixels = np.array([dancer.space.width, dancer.space.height])
+        pixels = np.array([dancer.space.width, dancer.space.height], dtype=np.float32)
         landmarks = snap(landmarks * pixels, song.beats, dancer.fps, render.snap) / pixels
     width = rendering.panel_width(dancer.space, render.height)
     with VideoWriter(

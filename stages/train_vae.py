@@ -1,5 +1,6 @@
 """dataset.h5 -> the VAE that turns sound into poses."""
 
+import shutil
 from pathlib import Path
 
 from dancing import figures
@@ -27,11 +28,13 @@ def main() -> None:
         def on_prior_epoch(epoch: Epoch) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
+        shutil.rmtree(OUT / "lstm", ignore_errors=True)  # of an earlier run by hand: DVC empties the folder itself
         resume = cache_dir() / "resume"
         history = train_vae(dataset, params.vae, params.prior, OUT, resume, on_epoch, on_prior_epoch)
+        trained = [history]
         if params.vae.model == "motion" and params.vae.baseline:
             seeds = params.vae.model_copy(update={"model": "lstm"})
-            train_vae(dataset, seeds, params.prior, OUT / "lstm", resume)
+            trained.append(train_vae(dataset, seeds, params.prior, OUT / "lstm", resume))
         for name, losses in (("vae", history.vae), ("prior", history.prior)):
             figures.save_table(CURVES / f"{name}.csv", losses)
             if losses:
@@ -42,6 +45,8 @@ def main() -> None:
         features = len(dataset.audio_mean)
         signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
         run.model(SongToPoses(Dancer.load(OUT / "best.pt")), "song_to_poses", signature)
+        for done in trained:
+            done.settled()
 
 
 if __name__ == "__main__":

@@ -66,6 +66,18 @@ def test_by_hand(trained: Path):
     assert (trained / "y.mp4").read_bytes() != (trained / "other.mp4").read_bytes()
 
 
+def test_snapping_changes_the_pace_and_is_painted(trained: Path):
+    plain = render(trained, "--song", "song.wav", "--out", "plain.mp4")
+    params = (trained / "params.yaml").read_text(encoding="utf-8")
+    (trained / "params.yaml").write_text(params.replace("snap: 0", "snap: 0.15"), encoding="utf-8")
+    snapped = render(trained, "--song", "song.wav", "--out", "snapped.mp4")
+    assert (plain.returncode, snapped.returncode) == (0, 0), snapped.stderr
+    with np.load(trained / "plain.npz") as before, np.load(trained / "snapped.npz") as after:
+        assert before["landmarks"].shape == after["landmarks"].shape
+        np.testing.assert_allclose(before["landmarks"][[0, -1]], after["landmarks"][[0, -1]], atol=1e-5)
+        assert after["landmarks"].dtype == np.float32
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

@@ -1,8 +1,10 @@
 """The loops: they learn, go on where they were killed, stop early, keep what they should."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ from conftest import make_pictures
 from dancing.errors import UserError
 from dancing.inference import Dancer, Painter, SongToPoses
 from dancing.skeleton import PoseSpace
-from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint
+from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint, save_checkpoint
 from dancing.training.gan import Pictures, background_plate, train_gan
-from dancing.training.vae import train_vae
+from dancing.training.vae import train_vae, window_lengths
 from dancing.training.windows import Windows
 
 
@@ -68,7 +70,30 @@ def test_vae_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Pa
         assert ("prior" in first) == ("prior" in second) == (model == "motion" and name == "best.pt")
         if "prior" in first:
             assert same(first["prior"]["state"], second["prior"]["state"])
-    assert not list((tmp_path / "b").iterdir())  # a finished training leaves no crash state
+    again = learn(dataset, params, tmp_path / "again", tmp_path / "b", on_epoch=kill_at(4), on_prior_epoch=kill_at(4))
+    assert again == whole  # until it is settled, a finished training is done at once
+    assert same(*(load_checkpoint(tmp_path / d / "best.pt", "")["state"] for d in ("whole", "again")))
+    parts.settled()
+    assert not list((tmp_path / "b").iterdir())
+
+
+def test_the_same_checkpoint_is_the_same_bytes(tmp_path: Path, monkeypatch):
+    for number, name in enumerate(("a", "b")):
+        monkeypatch.setattr(os, "getpid", lambda number=number: number)
+        save_checkpoint(tmp_path / name / "x.pt", {"weights": torch.ones(3), "epoch": 1})
+    assert (tmp_path / "a/x.pt").read_bytes() == (tmp_path / "b/x.pt").read_bytes()
+
+
+def test_windows_fit_half_of_the_dances(make_params):
+    def lengths(train, val):
+        parts = {"train": [range(n) for n in train], "val": [range(n) for n in val]}
+        dataset = SimpleNamespace(path="d.h5", split=parts.get)
+        return window_lengths(dataset, make_params({"vae.window": 128}).vae)
+
+    assert lengths([100] * 11 + [150], [300]) == (100, 128)
+    assert lengths([500, 30], [40]) == (128, 40)
+    with pytest.raises(UserError, match="the validation part has 2 frames, 3 are needed"):
+        lengths([100], [2])
 
 
 def test_a_flow_learns_its_latents(make_dataset, make_params, tmp_path: Path):
@@ -141,7 +166,7 @@ def test_stretched_windows_keep_to_their_piece(make_dataset):
 
 
 def test_too_short_clips_are_told(make_dataset, make_params, tmp_path: Path):
-    with pytest.raises(UserError, match="8, .val.: 3. are needed at least"):
+    with pytest.raises(UserError, match="the training part has 7 frames, 8 are needed"):
         learn(make_dataset(frames=7), make_params(), tmp_path, tmp_path)
 
 
@@ -187,7 +212,7 @@ def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path:
     assert not np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 2, 1.0))
     assert SongToPoses(dancer)(torch.from_numpy(song)[None]).shape == (1, 64, 33, 2)
     moved = dancer.traversal(song, 1, 1.0, dims=2, values=(-1, 0, 1))
-    assert moved.shape == (2, 3, min(len(song), dancer.window), 33, 2)
+    assert moved.shape == (2, 3, dancer.window if model == "lstm" else len(song), 33, 2)
     assert not np.array_equal(moved[0, 0], moved[0, 2])
 
 

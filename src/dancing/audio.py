@@ -55,21 +55,6 @@ def sample_rate_for(fps: float) -> int:
     return round(fps * HOP)
 
 
-def feature_names(n_mfcc: int) -> list[str]:
-    """Names of the columns of `stack`."""
-    pitches = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-    return [
-        *(f"mfcc_{i}" for i in range(n_mfcc)),
-        "onset_strength",
-        *(f"chroma_{pitch}" for pitch in pitches),
-        "beat_sin",
-        "beat_cos",
-        *(f"bar_of_{metre}_{part}" for metre in bars.METRES for part in ("sin", "cos")),
-        "metre",
-        "beat_nearness",
-    ]
-
-
 def stack(features: AudioFeatures) -> np.ndarray:
     """All features of a frame side by side, (T, n_mfcc + 23) float32 in `FEATURE_ORDER`."""
     columns = [getattr(features, name) for name in FEATURE_ORDER]

@@ -29,10 +29,11 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from dancing.bars import METRES
 from dancing.errors import UserError
 from dancing.files import written_whole
 
-FORMAT, VERSION = "dancing-dataset", 1
+FORMAT, VERSION = "dancing-dataset", 2
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -48,6 +49,21 @@ AUDIO_SEQUENCES = {
 }
 #: How many of their last columns are the beat's and the bar's, and are not standardised: phases have a scale.
 BEAT_COLUMNS = 10
+
+
+def feature_names(n_mfcc: int) -> list[str]:
+    """Names of the columns of `Piece.audio`."""
+    pitches = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+    return [
+        *(f"mfcc_{i}" for i in range(n_mfcc)),
+        "onset_strength",
+        *(f"chroma_{pitch}" for pitch in pitches),
+        "beat_sin",
+        "beat_cos",
+        *(f"bar_of_{metre}_{part}" for metre in METRES for part in ("sin", "cos")),
+        "metre",
+        "beat_nearness",
+    ]
 
 
 class DatasetError(UserError):
@@ -92,9 +108,7 @@ def write_dataset(
     training: list[np.ndarray] = []
     # "latest" writes no modification times and packs small groups tightly.
     with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
-        names = [f"mfcc_{i}" for i in range(attributes["n_mfcc"])] + ["onset_strength"]
-        names += [f"chroma_{i}" for i in range(12)] + ["beat_sin", "beat_cos"]
-        names += [f"bar_of_{n}_{part}" for n in (2, 3, 4) for part in ("sin", "cos")] + ["metre", "beat_nearness"]
+        names = feature_names(attributes["n_mfcc"])
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
         for piece, frames in pieces:
             group = _write_piece(file, piece)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dancing.errors import UserError
 from dancing.models import build_gan, build_vae, config_from_dict
 from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
@@ -39,13 +40,16 @@ class Dancer:
     def load(cls, path: Path, guidance: float = 1.0) -> "Dancer":
         """Read a checkpoint of train_vae; `guidance` is the flow prior's. Raises UserError where it can't be read."""
         content, device = load_checkpoint(path, "train_vae"), pick_device()
-        model = build_vae(config_from_dict(content["config"]))
-        model.load_state_dict(content["state"])
-        prior = None
-        if flow := content.get("prior"):
-            prior = FlowPrior(config_from_dict(flow["config"]))
-            prior.load_state_dict(flow["state"])
-            prior.to(device).eval()
+        try:
+            model = build_vae(config_from_dict(content["config"]))
+            model.load_state_dict(content["state"])
+            prior = None
+            if flow := content.get("prior"):
+                prior = FlowPrior(config_from_dict(flow["config"]))
+                prior.load_state_dict(flow["state"])
+                prior.to(device).eval()
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: of another version ({error}); run the stage train_vae again") from None
         return cls(
             model=model.to(device).eval(),
             prior=prior,
@@ -80,17 +84,17 @@ class Dancer:
     ) -> np.ndarray:
         """One dance over and over with one number of all its latents at each value, (dims, V, T, 33, 2) in [0, 1].
 
-        Of the latents' numbers those are taken that change the dance most. audio: (T, F), at most a window of it.
-        Values are standard deviations of the latents drawn."""
-        heard = self._heard(audio[: self.window])
+        Of the latents' numbers those are taken that change the dance most. audio: (T, F); the seed's model dances a
+        window of it. Values are standard deviations of the prior about its mean."""
+        heard = self._heard(audio[: self.window] if isinstance(self.model, LstmVae) else audio)
         z = self._draw(heard, generator(seed), temperature)
-        spread = z.std() if self.prior is None else self.prior.std
+        centre, spread = z.new_zeros(z.shape[-1]), z.new_ones(z.shape[-1])
+        if self.prior is not None:
+            centre, spread = self.prior.mean, self.prior.std
 
         def at(dimension: int, value: float) -> np.ndarray:
             moved = z.clone()
-            moved[..., dimension] = (
-                value * spread if self.prior is None else (self.prior.mean[dimension] + value * spread[dimension])
-            )
+            moved[..., dimension] = centre[dimension] + value * spread[dimension]
             return self._decode(heard, moved)
 
         reach = [np.abs(at(d, max(values)) - at(d, min(values))).mean() for d in range(z.shape[-1])]

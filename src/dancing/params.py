@@ -59,7 +59,7 @@ class Data(Section):
 
 
 class Features(Section):
-    fps: Annotated[int, Field(ge=5, le=120)]
+    fps: Annotated[int, Field(ge=12, le=120)]  # below, a fast beat would be over before the next frame
     n_mfcc: Annotated[int, Field(ge=1, le=128)]
     smooth_cutoff: NotNegative
     max_gap: NotNegative

@@ -47,7 +47,7 @@ class Retrieval:
     @classmethod
     def fit(cls, dataset: Dataset) -> "Retrieval":
         """Cut the training part at every beat. In short clips the segments have as few beats as the longest clip."""
-        pieces = dataset.split("train")
+        pieces = [piece for piece in dataset.split("train") if len(piece) > 1]
         space = PoseSpace.fit("body", [piece.landmarks for piece in pieces], dataset.width, dataset.height)
         grids = [_grid(piece.beats, len(piece) / dataset.fps) for piece in pieces]
         beats = min(BEATS, max(len(grid) for grid in grids) - 1)

@@ -64,7 +64,9 @@ def pace(rests: np.ndarray, beats: np.ndarray, times: np.ndarray, limit: float) 
     changes = np.floor(limit / STEEPEST * np.diff(knots) / STEP + 1e-9).astype(int)
     reach = round(REACH / STEP)
     shifts = np.arange(-reach, reach + 1) * STEP  # (P,)
-    away = np.abs(beats[:, None, None] + shifts[:, None] - rests).min(axis=-1)  # (b, P) s from the nearest rest
+    moments, fence = beats[:, None] + shifts, np.concatenate([[-np.inf], rests, [np.inf]])
+    after = np.searchsorted(fence, moments)
+    away = np.minimum(moments - fence[after - 1], fence[after] - moments)  # (b, P) s from the nearest rest
     earned = np.exp(-(away**2) / (2 * NEAR**2)) - EFFORT * np.abs(shifts) / REACH
 
     best = np.where(shifts == 0, 0.0, -np.inf)  # (P,) of all paths that end here

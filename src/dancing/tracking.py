@@ -95,9 +95,12 @@ def stage_run(stage: str, params: Params) -> Iterator[StageRun]:
         parent = _parent(client, experiment_id, params)
     with mlflow.start_run(experiment_id=experiment_id, run_name=stage, parent_run_id=parent.info.run_id) as run:
         mlflow.set_tags({"stage": stage, **_commit(), MLFLOW_SOURCE_NAME: f"stages/{stage}.py"})
-        section = {"train_vae": "vae.", "train_gan": "gan.", "extract_features": "features.", "build_hdf5": "data."}
-        prefix = section.get(stage, f"{stage}.")
-        mlflow.log_params({key: value for key, value in params.flat().items() if key.startswith(prefix)})
+        sections = {
+            "train_vae": ("vae.", "prior."), "train_gan": ("gan.",), "extract_features": ("features.",),
+            "build_hdf5": ("data.",),
+        }  # fmt: skip
+        prefixes = sections.get(stage, (f"{stage}.",))
+        mlflow.log_params({key: value for key, value in params.flat().items() if key.startswith(prefixes)})
         yield StageRun(client, parent.info.run_id, run.info.run_id)
 
 

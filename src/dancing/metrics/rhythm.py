@@ -113,7 +113,7 @@ def beat_alignment(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str,
     """
     names = ("bas", "bas_null", "bas_gain", "bas_gain_z", "bas_motion", "bas_motion_null", "bas_motion_gain")
     music = beats_within(beats, motion.duration)
-    if not len(music):
+    if not len(music) or not np.isfinite(motion.q).any():
         return dict.fromkeys(names, np.nan)
     score, score_motion = map(_closeness, _distances(motion_beats(motion), music, motion.duration, seed))
     null, null_motion = score[1:].mean(), score_motion[1:].mean()
@@ -137,7 +137,7 @@ def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]
     """
     names = ("f1", "precision", "recall", "f1_null")
     music = beats_within(beats, motion.duration)
-    if not len(music):
+    if not len(music) or not np.isfinite(motion.q).any():
         return dict.fromkeys(names, np.nan)
     # One beat may serve two: rests lie apart. A hair is added, or rounding decides about a beat just on the edge.
     recall, precision = (

@@ -1,4 +1,4 @@
-"""One architecture a file, pure nn.Module, no files and no logging. Here: from params to a model."""
+"""One architecture a file, pure nn.Module, no files and no logging. Here: from a config to a model."""
 
 from dataclasses import asdict
 from typing import Any
@@ -17,18 +17,6 @@ _GANS: dict[str, tuple[type, type, type]] = {
     "skeleton": (SkeletonGanConfig, SkeletonGenerator, PatchDiscriminator),
 }
 _CONFIGS: dict[str, type] = {name: kinds[0] for name, kinds in {**_VAES, **_GANS}.items()} | {"flow": FlowPriorConfig}
-
-
-def vae_config(vae: Any, n_mfcc: int, audio_dim: int, pose_dim: int, fps: int) -> LstmVaeConfig | MotionVaeConfig:
-    """The architecture that the section `vae` of the params asks for, for data of these sizes."""
-    if vae.model == "lstm":
-        return LstmVaeConfig(n_mfcc=n_mfcc, latent_dim=vae.latent_dim, pose_dim=pose_dim)
-    return MotionVaeConfig(audio_dim, pose_dim, vae.latent_dim, vae.hidden, vae.layers, vae.latents_per_beat, fps)
-
-
-def gan_config(gan: Any, height: int, width: int) -> DenseGanConfig | SkeletonGanConfig:
-    """The architecture that the section `gan` of the params asks for, for pictures of this size."""
-    return DenseGanConfig(height, width) if gan.model == "dense" else SkeletonGanConfig(height, width, gan.channels)
 
 
 def build_vae(config: LstmVaeConfig | MotionVaeConfig) -> LstmVae | MotionVae:

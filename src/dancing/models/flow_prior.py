@@ -71,12 +71,12 @@ class FlowPrior(nn.Module):
         condition = self.condition(audio)
         shape = (*condition.shape[:2], self.config.latent_dim)
         z = temperature * torch.randn(shape, generator=rng).to(audio.device)
-        silence, steps = torch.zeros_like(condition), STEPS
-        for step in range(steps):
-            time = torch.full((len(z),), step / steps, device=z.device)
+        silence = torch.zeros_like(condition)
+        for step in range(STEPS):
+            time = torch.full((len(z),), step / STEPS, device=z.device)
             velocity = self(z, time, condition)
             if guidance != 1:
                 unheard = self(z, time, silence)
                 velocity = unheard + guidance * (velocity - unheard)
-            z = z + velocity / steps
+            z = z + velocity / STEPS
         return z * self.std + self.mean

@@ -1,4 +1,4 @@
-"""What both training loops need: a device, checkpoints, crash state, averaged weights, a progress bar."""
+"""What the training loops share: a device, checkpoints, crash state, averaged weights, a progress bar."""
 
 import copy
 import hashlib
@@ -32,10 +32,10 @@ def generator(seed: int, *path: int) -> torch.Generator:
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write plain values and tensors, whole or not at all."""
+    """Write plain values and tensors, whole or not at all; the same content gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial:
-        torch.save(content, partial)
+    with written_whole(path) as partial, partial.open("wb") as file:  # a path's name would become part of the file
+        torch.save(content, file)
 
 
 def _read(path: Path) -> dict[str, Any]:

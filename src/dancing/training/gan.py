@@ -14,7 +14,9 @@ from torch import nn
 from dancing.errors import UserError
 from dancing.hdf5 import Dataset, Piece, Split
 from dancing.losses import GanLoss, feature_matching, weighted_l1
-from dancing.models import build_gan, config_to_dict, gan_config
+from dancing.models import build_gan, config_to_dict
+from dancing.models.dense_gan import DenseGanConfig
+from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
 from dancing.skeleton import limb_heatmaps
 from dancing.training.common import (
@@ -102,7 +104,9 @@ def train_gan(
     device = pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
     train, val = Pictures(dataset, "train"), Pictures(dataset, "val")
-    config = gan_config(gan, dataset.height, dataset.width)
+    config: DenseGanConfig | SkeletonGanConfig = DenseGanConfig(dataset.height, dataset.width)
+    if gan.model == "skeleton":
+        config = SkeletonGanConfig(dataset.height, dataset.width, gan.channels)
     torch.manual_seed(gan.seed)
     players = build_gan(config)
     if gan.model == "skeleton":

@@ -84,7 +84,10 @@ def train_prior(
     points = prior.beats * config.latents_per_beat
     dances, held_out = Latents(vae, flow, train, stretch, points), Latents(vae, flow, val, 0.0, points)
     if dances.points < 2:
-        raise UserError("the dances are under two beats long: give longer clips, or set vae.prior to normal")
+        raise UserError(
+            f"the longest dance has {dances.points} latents between its ends, a flow needs 2: give longer clips, "
+            "or set vae.prior to normal"
+        )
     flow.mean.copy_(dances.mean.mean(dim=0))
     flow.std.copy_(dances.mean.std(dim=0).clamp_min(1e-2))
     ema = Ema(flow, prior.ema)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from dancing.errors import UserError
-from dancing.hdf5 import BEAT_COLUMNS, Dataset
+from dancing.hdf5 import BEAT_COLUMNS, SPLITS, Dataset
 from dancing.losses import MotionLoss, SeedVaeLoss
-from dancing.models import build_vae, config_to_dict, vae_config
-from dancing.models.motion_vae import MotionVae
+from dancing.models import build_vae, config_to_dict
+from dancing.models.lstm_vae import LstmVaeConfig
+from dancing.models.motion_vae import MotionVae, MotionVaeConfig
 from dancing.params import Prior, Vae
 from dancing.skeleton import PoseKind, PoseSpace
 from dancing.training.common import (
@@ -33,9 +34,6 @@ from dancing.training.common import (
 from dancing.training.prior import train_prior
 from dancing.training.windows import Windows
 
-#: Frames that windows need: to show any motion to learn from, and to have an acceleration.
-SHORTEST = {"train": 8, "val": 3}
-
 
 @dataclass(frozen=True)
 class VaeHistory:
@@ -43,20 +41,32 @@ class VaeHistory:
 
     vae: History
     prior: History  # empty without a flow prior
+    crashes: tuple[CrashState, ...] = field(compare=False)
+
+    def settled(self) -> None:
+        """What was trained is used and kept: forget where an interrupted run would go on."""
+        for crash in self.crashes:
+            crash.clear()
 
 
 def window_lengths(dataset: Dataset, vae: Vae) -> tuple[int, int]:
     """Frames in a window for training and for validation: `vae.window`, or less where the pieces are shorter.
 
+    Pieces that are shorter than a window are not learnt from, so it is one that half of all frames fit into.
     Raises UserError where the pieces of a split are too short for any.
     """
-    longest = {s: max((len(p) for p in dataset.split(s)), default=0) for s in ("train", "val")}  # type: ignore[arg-type]
-    if any(longest[split] < least for split, least in SHORTEST.items()):
-        raise UserError(
-            f"{dataset.path}: the longest pieces are {longest} frames; {SHORTEST} are needed at least. "
-            "Give more or longer clips, or change data.split or data.val"
-        )
-    return min(vae.window, longest["train"]), min(vae.window, longest["val"])
+    train, val = (sorted((len(p) for p in dataset.split(split)), reverse=True) for split in SPLITS[:2])
+    for name, lengths, least in (("training", train, 8), ("validation", val, 3)):
+        if max(lengths, default=0) < least:
+            raise UserError(
+                f"{dataset.path}: the longest piece of the {name} part has {max(lengths, default=0)} frames, {least} "
+                "are needed at least. Give more or longer clips, or change data.split or data.val"
+            )
+    half = next(length for length, total in zip(train, np.cumsum(train), strict=True) if 2 * total >= sum(train))
+    length = min(vae.window, max(half, 8))
+    if unused := sum(piece < length for piece in train):
+        print(f"train_vae: {unused} of {len(train)} pieces are shorter than a window of {length} frames: left out")
+    return length, min(vae.window, val[0])
 
 
 def train_vae(
@@ -71,7 +81,8 @@ def train_vae(
     """Train `vae.model` on the training part, stop early on the validation part; then the prior of its latents.
 
     Writes out/best.pt and out/last.pt (weights, config, pose space, normalisation); best.pt gets the prior too.
-    Interrupted, it goes on after the last finished epoch and ends with the same weights.
+    Interrupted, it goes on after the last finished epoch and ends with the same weights; done, it is done at once until
+    the history that it returns is `settled`.
     """
     device = pick_device()
     data = file_digest(dataset.path)
@@ -84,7 +95,7 @@ def train_vae(
     train = Windows(dataset, train_pieces, space, length, device, mirror=vae.model == "motion")
     val = Windows(dataset, dataset.split("val"), space, val_length, device)
 
-    config = vae_config(vae, dataset.n_mfcc, train.audio.shape[-1], space.dim, dataset.fps)
+    config = _config(vae, dataset, train.audio.shape[-1], space.dim)
     torch.manual_seed(vae.seed)
     model = build_vae(config).to(device)
     optimiser = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=vae.lr)
@@ -128,15 +139,21 @@ def train_vae(
         show(bar, losses, "train_total", "val_total", "train_kl")
         on_epoch(Epoch(epoch, losses, lambda: _samples(model, val, space, vae)))
 
-    prior_history: History = []
+    prior_history, crashes = list[dict[str, float]](), [crash]
     if isinstance(model, MotionVae) and vae.prior == "flow":
         prior_crash = CrashState(crash_dir, "prior", vae.model_dump(), prior.model_dump(), data, device.type)
         model.load_state_dict(best_checkpoint["state"])
         flow, prior_history = train_prior(model, train, val, prior, vae.time_stretch, prior_crash, on_prior_epoch)
         save_checkpoint(out / "best.pt", best_checkpoint | {"prior": flow})
-        prior_crash.clear()
-    crash.clear()
-    return VaeHistory(history, prior_history)
+        crashes.append(prior_crash)
+    return VaeHistory(history, prior_history, tuple(crashes))
+
+
+def _config(vae: Vae, dataset: Dataset, audio_dim: int, pose_dim: int) -> LstmVaeConfig | MotionVaeConfig:
+    if vae.model == "lstm":
+        return LstmVaeConfig(dataset.n_mfcc, vae.latent_dim, pose_dim=pose_dim)
+    rate = vae.latents_per_beat
+    return MotionVaeConfig(audio_dim, pose_dim, vae.latent_dim, vae.hidden, vae.layers, rate, dataset.fps)
 
 
 def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | MotionLoss:
@@ -181,12 +198,8 @@ def _validate(model: Any, loss: Any, windows: Windows) -> dict[str, float]:
     """Losses of the decoded posterior mean over windows side by side, with the KL at full weight."""
     model.eval()
     audio, pose = windows.cut(windows.tiled_starts)
-    return {f"val_{name}": float(value) for name, value in loss(*_forward(model, audio, pose), 1.0).items()}
-
-
-def _forward(model: Any, audio: torch.Tensor, pose: torch.Tensor) -> tuple[torch.Tensor, ...]:
     decoded, mean, log_var = model(audio, pose)
-    return decoded, pose, mean, log_var
+    return {f"val_{name}": float(value) for name, value in loss(decoded, pose, mean, log_var, 1.0).items()}
 
 
 @torch.no_grad()
