@@ -7,8 +7,9 @@ from dancing.losses import GanLoss, MotionLoss, SeedVaeLoss, feature_matching, k
 
 
 def motion_loss(**weights: float) -> MotionLoss:
-    zero = {"kl_weight": 0, "free_bits": 0, "velocity_weight": 0, "acceleration_weight": 0, "bone_weight": 0}
-    return MotionLoss(torch.zeros(68), torch.ones(68), **{**zero, **weights})
+    zero = dict.fromkeys(("kl_weight", "free_bits"), 0.0)
+    zero |= {f"{part}_weight": 0.0 for part in ("velocity", "acceleration", "bone", "foot")}
+    return MotionLoss(torch.zeros(68), torch.ones(68), **zero | weights)
 
 
 def test_kl_of_known_normals():
@@ -54,6 +55,20 @@ def test_bones_in_torso_lengths():
     loss, body = motion_loss(), torch.zeros(1, 1, 68)
     body[..., 22:26] = torch.tensor([0.0, 0.0, 3.0, 4.0])  # shoulders (landmarks 11 and 12), 5 apart
     assert float(loss.bones(body)[0, 0, 0]) == pytest.approx(5.0, abs=1e-3)
+
+
+def test_feet_that_stand_and_feet_that_step():
+    # The path goes 0.3 a frame to the right; the body's feet go back by as much in `standing`, not in `carried`.
+    loss, carried, standing = motion_loss(foot_weight=2.0), torch.zeros(1, 5, 68), torch.zeros(1, 5, 68)
+    carried[..., 66] = standing[..., 66] = 0.3 * torch.arange(5.0)
+    standing[..., : 2 * 33 : 2] = -standing[..., 66:67]
+    torch.testing.assert_close(loss.steps(standing), torch.zeros(1, 4, 4, 2))
+    torch.testing.assert_close(loss.steps(carried)[0, 0, 0], torch.tensor([0.3, 0.0]))
+    half, still = (carried + standing) / 2, (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))
+    parts = loss(half, carried, *still, warmup=1.0)
+    assert float(parts["foot"]) == pytest.approx(0.5, abs=1e-3)
+    without = motion_loss()(half, carried, *still, warmup=1.0)
+    assert float(parts["total"] - without["total"]) == pytest.approx(2 * 0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(

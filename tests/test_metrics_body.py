@@ -7,7 +7,7 @@ from conftest import dance, standing
 from dancing.metrics import controls
 from dancing.metrics.body import LONG, bone_limits, foot_slide, long_bones, physical_foot_contact
 from dancing.metrics.motion import FPS, Motion, jerk, magnitude, prepare
-from dancing.skeleton import BONES, LEFT_WRIST
+from dancing.skeleton import BONE_TWINS, BONES, LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST
 
 T = np.arange(600) / FPS
 LEFT, RIGHT = [27, 29, 31], [28, 30, 32]
@@ -62,7 +62,7 @@ def test_bones_longer_than_in_training():
     lengths = np.linalg.norm(
         real.landmarks[0, [a for a, _ in BONES]] - real.landmarks[0, [b for _, b in BONES]], axis=-1
     )
-    np.testing.assert_allclose(limits, LONG * lengths)
+    np.testing.assert_allclose(limits, LONG * lengths, rtol=1e-5)
     assert long_bones(real, limits) == 0
     torn = real.landmarks.copy()
     torn[:150, LEFT_WRIST] += 1.0  # for a quarter of the time
@@ -70,6 +70,16 @@ def test_bones_longer_than_in_training():
     torn[300:] = np.nan  # unseen for a half: neither sane nor not
     assert long_bones(Motion(torn, 1.0), limits) == 0.5
     assert np.isnan(long_bones(real, np.full(len(BONES), np.nan)))
+
+
+def test_an_arm_always_seen_from_the_front_is_no_shorter_than_its_twin():
+    short = figure().landmarks.copy()
+    short[:, LEFT_WRIST] = (short[:, LEFT_WRIST] + short[:, LEFT_ELBOW]) / 2
+    left, right = BONES.index((LEFT_ELBOW, LEFT_WRIST)), BONES.index((RIGHT_ELBOW, RIGHT_WRIST))
+    limits = bone_limits([Motion(short, 1.0)])
+    assert limits[left] == limits[right] == bone_limits([figure()])[right]
+    assert BONE_TWINS[left] == right
+    assert BONE_TWINS[right] == left
 
 
 def test_nobody_has_no_feet_and_no_bones():

@@ -98,6 +98,7 @@ class Vae(Section):
     velocity_weight: NotNegative
     acceleration_weight: NotNegative
     bone_weight: NotNegative
+    foot_weight: NotNegative
     seed: Seed
 
     @model_validator(mode="after")

@@ -38,6 +38,11 @@ BONES = (
     (LEFT_EAR, RIGHT_EAR), (NOSE, LEFT_EAR), (NOSE, RIGHT_EAR),
 )  # fmt: skip
 
+#: For every bone its twin on the other side of the body.
+BONE_TWINS = tuple(
+    next(k for k, ends in enumerate(BONES) if set(ends) == {MIRROR[start], MIRROR[end]}) for start, end in BONES
+)
+
 #: Limbs drawn as heatmaps: each end is the mean of one or two landmarks, so that the neck and the spine have ends too.
 LIMBS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     *(((a,), (b,)) for a, b in BONES),

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from dancing.metrics.motion import Motion, mean, smooth, velocity
-from dancing.skeleton import BONES, LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE
+from dancing.skeleton import BONE_TWINS, BONES, LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE
 
 FEET = ((LEFT_ANKLE, LEFT_TOE), (RIGHT_ANKLE, RIGHT_TOE))
 SIGMA = 3.0  # frames, smooths away the landmarks' trembling, which at 60 Hz is as fast as a foot that slides
@@ -65,12 +65,16 @@ def bone_lengths(motion: Motion) -> np.ndarray:
 
 
 def bone_limits(motions: Sequence[Motion]) -> np.ndarray:
-    """(21,) how long each bone may be: 1.15 x the 99th percentile over these dances; NaN for one never seen."""
+    """(21,) how long each bone may be: 1.15 x the 99th percentile over these dances; NaN for one never seen.
+
+    A bone and its twin on the other side are equally long: in a dance that always shows one arm from the front and the
+    other from the side, the longer of the two tells.
+    """
     lengths = np.concatenate([bone_lengths(motion) for motion in motions])
     limits = np.full(len(BONES), np.nan)
     seen = np.isfinite(lengths).any(axis=0)
     limits[seen] = LONG * np.nanpercentile(lengths[:, seen], 99, axis=0)
-    return limits
+    return np.fmax(limits, limits[list(BONE_TWINS)])
 
 
 def long_bones(motion: Motion, limits: np.ndarray) -> float:

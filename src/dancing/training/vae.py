@@ -161,8 +161,9 @@ def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | Mot
         return SeedVaeLoss(vae.kl_weight)
     mean, std = (torch.tensor(values, dtype=torch.float32, device=device) for values in (space.mean, space.std))
     return MotionLoss(
-        mean, std, vae.kl_weight, vae.free_bits, vae.velocity_weight, vae.acceleration_weight, vae.bone_weight
-    )
+        mean, std, vae.kl_weight, vae.free_bits, vae.velocity_weight, vae.acceleration_weight, vae.bone_weight,
+        vae.foot_weight,
+    )  # fmt: skip
 
 
 def _train_epoch(
