@@ -3,6 +3,7 @@
 Letters: B batch, T frames, D pose dimensions, N latents a sequence, Z latent_dim.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -108,27 +109,47 @@ def _relative_error(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (value - target).square().mean() / target.square().mean().clamp_min(1e-6)
 
 
-class GanLoss:
-    """What discriminator and generator minimise, from logits.
+#: What a discriminator's judges say of a batch: logits, and their layers' outputs.
+Judged = list[tuple[torch.Tensor, list[torch.Tensor]]]
 
-    "bce": Goodfellow et al., 2014, the generator's part non-saturating. "hinge": Lim and Ye, 2017.
+
+class GanLoss:
+    """What discriminator and generator minimise, from the judges' logits; the mean over the judges.
+
+    "bce": Goodfellow et al., 2014, the generator's part non-saturating. "hinge": Lim and Ye, 2017. "wgan_gp": Gulrajani
+    et al., 2017; its `gradient_penalty` is apart.
     """
 
-    def __init__(self, kind: Literal["bce", "hinge"]) -> None:
+    def __init__(self, kind: Literal["bce", "hinge", "wgan_gp"]) -> None:
         self.kind = kind
 
-    def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    def discriminator(self, real: Judged, fake: Judged) -> torch.Tensor:
+        return torch.stack([self._apart(r, f) for (r, _), (f, _) in zip(real, fake, strict=True)]).mean()
+
+    def _apart(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         if self.kind == "hinge":
             return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        if self.kind == "wgan_gp":
+            return fake.mean() - real.mean()
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def generator(self, fake: torch.Tensor) -> torch.Tensor:
-        return -fake.mean() if self.kind == "hinge" else F.softplus(-fake).mean()
+    def generator(self, fake: Judged) -> torch.Tensor:
+        scores = [F.softplus(-score).mean() if self.kind == "bce" else -score.mean() for score, _ in fake]
+        return torch.stack(scores).mean()
 
 
-def feature_matching(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
-    """Mean absolute difference of a discriminator's layers on real and fake (Wang et al., pix2pixHD, 2018)."""
-    return torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]).mean()
+def gradient_penalty(judges: Callable[[torch.Tensor], Judged], pictures: torch.Tensor) -> torch.Tensor:
+    """How far from 1 the slope of what the judges say is, at pictures (B, 3, H, W) between real and made ones, squared."""
+    pictures = pictures.detach().requires_grad_()
+    scores = torch.stack([score.flatten(1).mean(dim=1) for score, _ in judges(pictures)]).sum()
+    (slope,) = torch.autograd.grad(scores, pictures, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def feature_matching(real: Judged, fake: Judged) -> torch.Tensor:
+    """Mean absolute difference of the judges' layers on real and fake (Wang et al., pix2pixHD, 2018)."""
+    layers = [pair for (_, r), (_, f) in zip(real, fake, strict=True) for pair in zip(r, f, strict=True)]
+    return torch.stack([F.l1_loss(f, r.detach()) for r, f in layers]).mean()
 
 
 def weighted_l1(fake: torch.Tensor, real: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -123,7 +123,7 @@ class Prior(Section):
 
 class Gan(Section):
     model: Literal["skeleton", "dense", "none"]
-    loss: Literal["hinge", "bce"]
+    loss: Literal["hinge", "bce", "wgan_gp"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
     epochs: Count
@@ -131,8 +131,11 @@ class Gan(Section):
     lr: Positive
     discriminator_lr: Positive
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
+    previous: Share
+    flip: bool
     l1_weight: NotNegative
     person_weight: NotNegative
+    face_weight: NotNegative
     feature_weight: NotNegative
     ema: Annotated[_Number, Field(ge=0, lt=1)]
     seed: Seed

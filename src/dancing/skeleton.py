@@ -18,10 +18,11 @@ LANDMARKS = (
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )  # fmt: skip
 (
-    NOSE, LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST,
-    LEFT_INDEX, RIGHT_INDEX, LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE,
-    LEFT_HEEL, RIGHT_HEEL, LEFT_TOE, RIGHT_TOE,
-) = 0, 7, 8, 11, 12, 13, 14, 15, 16, 19, 20, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32  # fmt: skip
+    NOSE, _, LEFT_EYE, _, _, RIGHT_EYE, _, LEFT_EAR, RIGHT_EAR, MOUTH_LEFT, MOUTH_RIGHT,
+    LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST, LEFT_PINKY, RIGHT_PINKY,
+    LEFT_INDEX, RIGHT_INDEX, LEFT_THUMB, RIGHT_THUMB, LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE,
+    LEFT_ANKLE, RIGHT_ANKLE, LEFT_HEEL, RIGHT_HEEL, LEFT_TOE, RIGHT_TOE,
+) = range(33)  # fmt: skip
 
 #: For every landmark its twin on the other side of the body.
 MIRROR = tuple(
@@ -49,6 +50,12 @@ LIMBS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_EAR, RIGHT_EAR)),
     ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)),
 )
+
+#: Joints drawn as heatmaps, each at the mean of its landmarks: what strokes leave out of face, hands and feet.
+JOINT_MAPS: tuple[tuple[int, ...], ...] = (
+    (NOSE,), (LEFT_EYE,), (RIGHT_EYE,), (MOUTH_LEFT, MOUTH_RIGHT), (LEFT_WRIST,), (RIGHT_WRIST,),
+    (LEFT_PINKY, LEFT_INDEX, LEFT_THUMB), (RIGHT_PINKY, RIGHT_INDEX, RIGHT_THUMB), (LEFT_TOE,), (RIGHT_TOE,),
+)  # fmt: skip
 
 
 def mirrored(landmarks: np.ndarray) -> np.ndarray:
@@ -136,6 +143,19 @@ class PoseSpace:
     def from_dict(cls, plain: dict[str, Any]) -> "PoseSpace":
         arrays = {"mean": np.array(plain["mean"]), "std": np.array(plain["std"])}
         return cls(**{**plain, **arrays, "home": tuple(plain["home"])})
+
+
+def joint_heatmaps(landmarks: torch.Tensor, height: int, width: int, radius: float) -> torch.Tensor:
+    """Draw every joint of `JOINT_MAPS` as a soft dot (B, J, H, W), as `limb_heatmaps` draws strokes."""
+    points = landmarks * landmarks.new_tensor([width, height])  # (B, 33, 2) px
+    centre = torch.stack([points[:, list(joint)].mean(dim=1) for joint in JOINT_MAPS], dim=1)  # (B, J, 2)
+    x = torch.arange(width, device=points.device, dtype=points.dtype) + 0.5
+    y = torch.arange(height, device=points.device, dtype=points.dtype) + 0.5
+    across, down = (
+        ((steps - centre[..., axis, None]).square() * (-0.5 / radius**2)).clamp_min(-20).exp()
+        for axis, steps in enumerate((x, y))
+    )  # (B, J, W), (B, J, H): a dot is the product of its row and its column
+    return down[..., :, None] * across[..., None, :]
 
 
 def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: float) -> torch.Tensor:

@@ -9,12 +9,12 @@ from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGe
 from dancing.models.flow_prior import FlowPriorConfig
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
-from dancing.models.skeleton_gan import PatchDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
 _VAES: dict[str, tuple[type, type]] = {"lstm": (LstmVaeConfig, LstmVae), "motion": (MotionVaeConfig, MotionVae)}
 _GANS: dict[str, tuple[type, type, type]] = {
     "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
-    "skeleton": (SkeletonGanConfig, SkeletonGenerator, PatchDiscriminator),
+    "skeleton": (SkeletonGanConfig, SkeletonGenerator, SkeletonDiscriminator),
 }
 _CONFIGS: dict[str, type] = {name: kinds[0] for name, kinds in {**_VAES, **_GANS}.items()} | {"flow": FlowPriorConfig}
 

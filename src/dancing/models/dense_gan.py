@@ -29,9 +29,13 @@ class DenseGenerator(nn.Module):
         self.up3 = ConvTranspose2dSame(64, 3, 3, stride=2)
         keras_init(self)
 
-    def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        """Landmarks (B, 33, 2) in [0, 1] -> pictures (B, 3, H, W) in [-1, 1]."""
-        x = F.relu(self.hidden(landmarks.flatten(1)))  # (B, 256)
+    def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
+        """Landmarks (B, 33, 2) -> (B, 66): the seed's draws nothing, it takes the numbers."""
+        return landmarks.flatten(1)
+
+    def forward(self, numbers: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
+        """Landmarks in [0, 1] (B, 66) -> pictures (B, 3, H, W) in [-1, 1]. It sees no plate and no picture before."""
+        x = F.relu(self.hidden(numbers))  # (B, 256)
         x = self.spread(x).unflatten(1, (256, *self.grid))  # (B, 256, H / 8, W / 8)
         x = F.relu(self.up1(x))  # (B, 128, H / 4, W / 4)
         x = F.relu(self.up2(x))  # (B, 64, H / 2, W / 2)
@@ -46,9 +50,11 @@ class DenseDiscriminator(nn.Module):
         self.score = nn.Linear(128 * (config.height // 4) * (config.width // 4), 1)
         keras_init(self)
 
-    def forward(self, landmarks: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def forward(
+        self, numbers: torch.Tensor, pictures: torch.Tensor, *_: torch.Tensor
+    ) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
         """Pictures (B, 3, H, W) -> logits (B, 1), the seed's sigmoid being part of the loss, and the layers' outputs.
-        The seed's discriminator does not look at the pose."""
+        The one judge looks neither at the pose nor at the picture before."""
         first = F.leaky_relu(self.down1(pictures), 0.3)  # (B, 64, H / 2, W / 2); 0.3 is Keras' slope
         second = F.leaky_relu(self.down2(first), 0.3)  # (B, 128, H / 4, W / 4)
-        return self.score(second.flatten(1)), [first, second]
+        return [(self.score(second.flatten(1)), [first, second])]

@@ -1,17 +1,24 @@
-"""Pose to picture by limb heatmaps: a U-shaped generator over a background plate, and a patch discriminator.
+"""Pose to picture by heatmaps: a U-shaped generator over a background plate, and patch discriminators.
 
-Letters: B batch, L limbs, C channels, H x W picture. The pose enters as a drawing of its limbs, so the network moves
-what it sees rather than learning coordinates by heart. The plate (the scene without the dancer) is given; the generator
-draws the dancer and a mask. U-shape: Ronneberger et al., 2015; patch discriminator: Isola et al., pix2pix, 2017.
+Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W picture. The pose enters as a drawing of its limbs and
+joints, so the network moves what it sees rather than learning coordinates by heart. The plate (the scene without the
+dancer) is given; the generator draws the dancer and a mask. It may see the picture before the one it draws.
+
+U-shape: Ronneberger et al., 2015. Patch discriminators at several scales: Wang et al., pix2pixHD, 2018; on pairs of
+frames: Chan et al., Everybody Dance Now, 2019.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.skeleton import LIMBS, limb_heatmaps
+from dancing.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
+
+DRAWN = len(LIMBS) + len(JOINT_MAPS)  # P
+_GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -19,14 +26,18 @@ class SkeletonGanConfig:
     height: int
     width: int
     channels: int
+    plates: int  # S
+    sees_previous: bool  # in rendering
 
     @property
     def thickness(self) -> float:
-        """Standard deviation of a heatmap's stroke, px: about the radius of an arm of someone who fills the picture."""
+        """Standard deviation of a limb's stroke, px: about the radius of an arm of someone who fills the picture."""
         return max(min(self.height, self.width) / 48, 1.0)
 
-
-_GROUPS = 4
+    @property
+    def levels(self) -> int:
+        """How often the generator halves the picture: to about 16 px of its longer side."""
+        return max(2, round(math.log2(max(self.height, self.width) / 16)))
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -58,61 +69,113 @@ class Up(nn.Module):
 
 
 class SkeletonGenerator(nn.Module):
-    plate: torch.Tensor  # (1, 3, H, W) in [-1, 1]
+    plates: torch.Tensor  # (S, 3, H, W) in [-1, 1]; the first is the default
+    place: torch.Tensor  # (1, 2, H, W): each pixel's x and y in [-1, 1]
 
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
-        self.config, c = config, config.channels
-        self.down1 = _conv(len(LIMBS), c, stride=2)
-        self.down2 = _conv(c, 2 * c, stride=2)
-        self.down3 = _conv(2 * c, 4 * c, stride=2)
-        self.middle = nn.Sequential(Residual(4 * c), Residual(4 * c))
-        self.up2 = Up(4 * c, 2 * c, 2 * c)
-        self.up1 = Up(2 * c, c, c)
-        self.fine = nn.Conv2d(len(LIMBS), c // 2, 3, padding=1)  # the limbs at full size, for sharp edges
-        self.up0 = Up(c, c // 2, c // 2)
-        self.paint = nn.Conv2d(c // 2, 4, 3, padding=1)  # RGB and mask
-        self.register_buffer("plate", torch.zeros(1, 3, config.height, config.width))
+        self.config = config
+        sizes = [config.channels * min(2**level, 8) for level in range(config.levels)]  # at half, quarter, ... size
+        inputs, fine = DRAWN + 2 + 3 + 3 + 1, config.channels // 2
+        self.down = nn.ModuleList(
+            _conv(before, after, stride=2) for before, after in zip([inputs, *sizes], sizes, strict=False)
+        )
+        self.middle = nn.Sequential(Residual(sizes[-1]), Residual(sizes[-1]))
+        self.up = nn.ModuleList(Up(deep, skip, skip) for deep, skip in zip(sizes[:0:-1], sizes[-2::-1], strict=True))
+        self.fine = nn.Conv2d(inputs, fine, 3, padding=1)  # the drawing at full size, for sharp edges
+        self.last = Up(sizes[0], fine, fine)
+        self.paint = nn.Conv2d(fine, 4, 3, padding=1)  # RGB and mask
+        self.register_buffer("plates", torch.zeros(config.plates, 3, config.height, config.width))
+        x, y = torch.linspace(-1, 1, config.width), torch.linspace(-1, 1, config.height)
+        place = torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
+        self.register_buffer("place", place, persistent=False)
 
-    def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        """Landmarks (B, 33, 2) in [0, 1] -> pictures (B, 3, H, W) in [-1, 1]."""
-        limbs = limb_heatmaps(landmarks, self.config.height, self.config.width, self.config.thickness)  # (B, L, H, W)
-        half = self.down1(limbs)  # (B, C, H / 2, W / 2)
-        quarter = self.down2(half)  # (B, 2C, H / 4, W / 4)
-        x = self.middle(self.down3(quarter))  # (B, 4C, H / 8, W / 8)
-        x = self.up1(self.up2(x, quarter), half)  # (B, C, H / 2, W / 2)
-        x = self.paint(self.up0(x, F.silu(self.fine(limbs))))  # (B, 4, H, W)
+    def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
+        """Landmarks (B, 33, 2) in [0, 1] -> heatmaps of limbs and joints (B, P, H, W)."""
+        size, thickness = (self.config.height, self.config.width), self.config.thickness
+        limbs, joints = limb_heatmaps(landmarks, *size, thickness), joint_heatmaps(landmarks, *size, thickness / 1.5)
+        return torch.cat([limbs, joints], dim=1)
+
+    def forward(
+        self, drawing: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1] of poses drawn (B, P, H, W).
+
+        plate: (B, 3, H, W), by default the first set-up's. previous: the pictures before (B, 3, H, W), NaN for a
+        sample that doesn't see its own; by default none does.
+        """
+        batch, size = len(drawing), self.plates.shape[1:]
+        if plate is None:
+            plate = self.plates[:1].expand(batch, *size)
+        if previous is None:
+            previous = plate.new_full((), float("nan")).expand(batch, *size)
+        seen = ~previous[:, :1].isnan()
+        scene = [self.place.expand(batch, -1, -1, -1), plate, previous.nan_to_num(), seen.to(plate)]
+        x = self._padded(torch.cat([drawing, *scene], dim=1))
+        fine, skips = F.silu(self.fine(x)), []
+        for down in self.down:
+            x = down(x)
+            skips.append(x)
+        x = self.middle(skips.pop())
+        for up in self.up:
+            x = up(x, skips.pop())
+        x = self.paint(self.last(x, fine))[..., : size[1], : size[2]]  # (B, 4, H, W)
         mask = torch.sigmoid(x[:, 3:])
-        return mask * torch.tanh(x[:, :3]) + (1 - mask) * self.plate
+        return mask * torch.tanh(x[:, :3]) + (1 - mask) * plate
+
+    def _padded(self, x: torch.Tensor) -> torch.Tensor:
+        """To the right and below, to sizes that can be halved `levels` times."""
+        step = 2**self.config.levels
+        return F.pad(x, (0, -x.shape[-1] % step, 0, -x.shape[-2] % step), mode="replicate")
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges every patch of a picture, knowing the pose that it should show.
+    """Judges every patch of what it is given, (B, I, H, W)."""
 
-    Beside the picture it is given the picture's fine detail, what a 3 x 3 blur takes away, made stronger: a blurred
-    face differs from a sharp one in little else, and without it hundreds of steps go by before that is found.
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(before, after, 4, stride=2, padding=1)
+            for before, after in ((inputs, channels), (channels, 2 * channels), (2 * channels, 4 * channels))
+        )
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, a=0.2)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.score = nn.Conv2d(4 * channels, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Logits (B, 1, H / 8, W / 8), and the layers' outputs."""
+        features = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            features.append(x)
+        return self.score(x), features
+
+
+class SkeletonDiscriminator(nn.Module):
+    """Three judges: of a picture that shows a pose, of the same at half size, and of a picture after another.
+
+    Beside a picture they are given its fine detail, what a 3 x 3 blur takes away, made stronger: a blurred face differs
+    from a sharp one in little else, and without it hundreds of steps go by before that is found.
     """
 
     DETAIL = 4.0
 
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
-        self.config, c = config, config.channels
-        self.layers = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
-            for inputs, outputs in ((6 + len(LIMBS), c), (c, 2 * c), (2 * c, 4 * c))
-        )
-        for layer in self.layers:
-            nn.init.kaiming_normal_(layer.weight, a=0.2)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.score = nn.Conv2d(4 * c, 1, 3, padding=1)
+        self.config = config
+        self.near = PatchDiscriminator(DRAWN + 6, config.channels)
+        self.far = PatchDiscriminator(DRAWN + 6, config.channels)
+        self.pair = PatchDiscriminator(2 + 6, config.channels // 2)
 
-    def forward(self, landmarks: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Pictures (B, 3, H, W) of landmarks (B, 33, 2) -> logits (B, 1, H / 8, W / 8) and the layers' outputs."""
-        limbs = limb_heatmaps(landmarks, self.config.height, self.config.width, self.config.thickness)
+    def forward(
+        self, drawing: torch.Tensor, pictures: torch.Tensor, before: torch.Tensor, previous: torch.Tensor
+    ) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+        """What each judge says, logits (B, 1, h, w), and its layers' outputs.
+
+        pictures (B, 3, H, W) of poses drawn (B, P, H, W); previous, of the poses `before`, are the pictures before."""
         blurred = F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
-        x, features = torch.cat([pictures, self.DETAIL * (pictures - blurred), limbs], dim=1), []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
-            features.append(x)
-        return self.score(x), features
+        shown = torch.cat([pictures, self.DETAIL * (pictures - blurred), drawing], dim=1)
+        poses = [maps.amax(dim=1, keepdim=True) for maps in (drawing, before)]
+        moved = torch.cat([pictures, self.DETAIL * (pictures - previous), *poses], dim=1)
+        return [self.near(shown), self.far(F.avg_pool2d(shown, 2)), self.pair(moved)]

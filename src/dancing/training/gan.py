@@ -1,7 +1,6 @@
-"""The training loop of the GANs that turn poses into pictures."""
+"""The training loop of the GANs that turn poses into pictures. Letters: B batch, P heatmaps, H x W picture."""
 
 import copy
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.errors import UserError
-from dancing.hdf5 import Dataset, Piece, Split
-from dancing.losses import GanLoss, feature_matching, weighted_l1
+from dancing.hdf5 import Dataset
+from dancing.losses import GanLoss, feature_matching, gradient_penalty, weighted_l1
 from dancing.models import build_gan, config_to_dict
 from dancing.models.dense_gan import DenseGanConfig
 from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
-from dancing.skeleton import limb_heatmaps
+from dancing.skeleton import Figure, joint_heatmaps, limb_heatmaps
+from dancing.training.augmentation import Disguise, disturbed, varied
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -26,6 +25,7 @@ from dancing.training.common import (
     History,
     Means,
     check_finite,
+    cooled,
     file_digest,
     generator,
     pick_device,
@@ -33,85 +33,36 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
+from dancing.training.pictures import Batch, Pictures
+from dancing.training.plates import Plates, background_plates
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
-SAMPLES, VALIDATION = 6, 96
+SAMPLES, VALIDATION = 12, 96
+PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 
-
-class Pictures:
-    """Poses and pictures of a split by one running index; pictures are read from the file when asked for.
-
-    Raises UserError where no piece of the split has pictures.
-    """
-
-    def __init__(self, dataset: Dataset, split: Split) -> None:
-        self.dataset = dataset
-        pieces = dataset.with_pictures().split(split)
-        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in pieces for i in range(len(piece))]
-        if not self.index:
-            raise UserError(
-                f"{dataset.path}: no pictures in the {split} part; give more or longer videos, or train without "
-                "pictures (gan.model: none)"
-            )
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def batch(self, rows: list[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Landmarks (B, 33, 2) in [0, 1] and pictures (B, 3, H, W) in [-1, 1]."""
-        chosen = [self.index[row] for row in rows]
-        landmarks = torch.from_numpy(np.stack([piece.landmarks[i] for piece, i in chosen]))
-        pictures = torch.from_numpy(np.stack([self.dataset.frame(piece, i) for piece, i in chosen]))
-        return landmarks.to(device), pictures.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    def spread(self, count: int) -> list[int]:
-        """At most `count` rows, evenly spaced over the split: always the same ones."""
-        return [int(row) for row in np.linspace(0, len(self) - 1, min(count, len(self)))]
-
-
-def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
-    """The scene without the dancer, (1, 3, H, W) in [-1, 1].
-
-    Each pixel's median over those of `count` pictures in which no limb is near it; where there is always one, what is
-    round about goes on.
-    """
-    landmarks, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
-    height, width = frames.shape[-2:]
-    near = torch.stack(
-        [limb_heatmaps(pose[None], height, width, thickness=height / 32)[0].amax(0) for pose in landmarks]
-    )
-    plate = frames.masked_fill((near > 0.2)[:, None], float("nan")).nanmedian(dim=0, keepdim=True).values
-    known = ~plate[:, :1].isnan()
-    if not known.any():
-        return frames.median(dim=0, keepdim=True).values
-    plate = plate.nan_to_num()
-    while not known.all():  # ring by ring inwards: an unknown pixel becomes the mean of its known neighbours
-        share = F.avg_pool2d(known.float(), 3, stride=1, padding=1)
-        spread = F.avg_pool2d(plate * known, 3, stride=1, padding=1) / share.clamp_min(1e-6)
-        ring = (share > 0) & ~known
-        plate, known = torch.where(ring, spread, plate), known | ring
-    return plate
+#: What a discriminator sees: poses drawn and their pictures, the poses before and theirs.
+Seen = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def train_gan(
     dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
 ) -> History:
-    """Train `gan.model` on the training part; discriminator and generator take turns, a step each a batch.
+    """Train `gan.model` on `gan.subject`'s training part; discriminator and generator take turns, a step each a batch.
 
     Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
-    discriminator, config. Interrupted, it goes on after the last finished epoch. Returns the losses by epoch.
+    discriminator, config, subject, figure. Interrupted, it goes on after the last finished epoch. Returns the losses by
+    epoch. Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
     """
-    device = pick_device()
+    dataset, device = dataset.of_subject(gan.subject), pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
-    train, val = Pictures(dataset, "train"), Pictures(dataset, "val")
-    config: DenseGanConfig | SkeletonGanConfig = DenseGanConfig(dataset.height, dataset.width)
-    if gan.model == "skeleton":
-        config = SkeletonGanConfig(dataset.height, dataset.width, gan.channels)
+    plates = background_plates(dataset)
+    train, val = (Pictures(dataset, split, plates, device) for split in ("train", "val"))
+    config = _config(gan, dataset, plates)
     torch.manual_seed(gan.seed)
     players = build_gan(config)
     if gan.model == "skeleton":
-        players[0].plate.copy_(background_plate(train))  # type: ignore[operator]
-    trainer = _Trainer(*players, gan, device, total_steps=gan.epochs * gan.steps_per_epoch)
+        players[0].plates.copy_(plates.pictures)  # type: ignore[operator]
+    trainer = _Trainer(*players, gan, device)
 
     history: History = []
     best = float("inf")
@@ -121,14 +72,18 @@ def train_gan(
         history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
         save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
 
-    content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
-    fixed = val.batch(val.spread(SAMPLES), device)
+    in_front = [piece.landmarks for piece in dataset.split("train") if plates.of(piece) == 0]
+    content = {
+        "config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump(),
+        "subject": dataset.pieces[0].subject, "figure": Figure.of(in_front, dataset.width, dataset.height).to_dict(),
+    }  # fmt: skip
+    fixed = val.batch(val.spread(SAMPLES))
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
         rng, means = generator(gan.seed, epoch), Means()
         for _ in range(gan.steps_per_epoch):
             rows = torch.randint(len(train), (gan.batch_size,), generator=rng).tolist()
-            means.add(trainer.step(*train.batch(rows, device)))
+            means.add(trainer.step(train.batch(rows), rng))
         losses = means.result("train_") | {"val_l1": trainer.validate(val, gan.batch_size)}
         check_finite(losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
@@ -141,18 +96,23 @@ def train_gan(
             {"trainer": trainer.state_dict(), "history": history, "best": best, "best_checkpoint": best_checkpoint}
         )  # fmt: skip
         show(bar, losses, "train_generator", "train_discriminator", "val_l1")
-        on_epoch(Epoch(epoch, losses, lambda: trainer.samples(*fixed)))
+        on_epoch(Epoch(epoch, losses, lambda: trainer.samples(fixed)))
     crash.clear()
     return history
+
+
+def _config(gan: Gan, dataset: Dataset, plates: Plates) -> DenseGanConfig | SkeletonGanConfig:
+    size = (dataset.height, dataset.width)
+    if gan.model == "dense":
+        return DenseGanConfig(*size)
+    return SkeletonGanConfig(*size, gan.channels, len(plates.pictures), gan.previous > 0)
 
 
 class _Trainer:
     """Two players, their optimisers, and the generator's averaged twin."""
 
-    def __init__(
-        self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device, total_steps: int
-    ) -> None:  # fmt: skip
-        self.gan, self.device, self.steps, self.total_steps = gan, device, 0, total_steps
+    def __init__(self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device) -> None:
+        self.gan, self.device, self.steps = gan, device, 0
         self.player, self.critic = player.to(device), critic.to(device)
         self.ema = Ema(self.player, gan.ema)
         self.loss = GanLoss(gan.loss)
@@ -160,27 +120,37 @@ class _Trainer:
         self.player_optimiser = torch.optim.Adam(self.player.parameters(), lr=gan.lr, betas=betas)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=gan.discriminator_lr, betas=betas)
 
-    def step(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
-        if self.gan.model == "skeleton":  # the seed's learning rate is constant
-            self._cool_down()
-        fake = self.player(landmarks)
-        real_score, real_features = self.critic(landmarks, real)
-        fake_score, _ = self.critic(landmarks, fake.detach())
-        critic_loss = self.loss.discriminator(real_score, fake_score)
+    def step(self, batch: Batch, rng: torch.Generator) -> dict[str, torch.Tensor]:
+        """One of the discriminator, then one of the generator. Returns named losses."""
+        ours = self.gan.model == "skeleton"  # the seed's has the game alone, and constant learning rates
+        if ours:
+            total = self.gan.epochs * self.gan.steps_per_epoch
+            cooled(self.player_optimiser, self.gan.lr, self.steps, total)
+            cooled(self.critic_optimiser, self.gan.discriminator_lr, self.steps, total)
+            batch = varied(batch, self.gan.flip, rng)
+        real, fake = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
+        made = fake[1]
+        if ours:
+            disguise = Disguise.random(*made.shape[-2:], rng)
+            real, fake = disguise.all(*real), disguise.all(*fake)
+
+        real_judged = self.critic(*real)
+        critic_loss = self.loss.discriminator(real_judged, self.critic(*(part.detach() for part in fake)))
+        if self.gan.loss == "wgan_gp":
+            critic_loss = critic_loss + PENALTY * self._penalty(real, fake, rng)
         self.critic_optimiser.zero_grad(set_to_none=True)
         critic_loss.backward()
         self.critic_optimiser.step()
 
         self.critic.requires_grad_(False)
-        score, features = self.critic(landmarks, fake)
-        player_loss = self.loss.generator(score)
-        scalars = {"discriminator": critic_loss, "real_score": real_score.mean(), "fake_score": fake_score.mean()}
-        if self.gan.model == "skeleton":
-            near = limb_heatmaps(landmarks, *real.shape[-2:], thickness=2 * self.player.config.thickness)  # type: ignore
-            weight = 1 + self.gan.person_weight * near.amax(dim=1, keepdim=True)
-            scalars["l1"] = weighted_l1(fake, real, weight)
-            matching = feature_matching(real_features, features)
-            player_loss = player_loss + self.gan.l1_weight * scalars["l1"] + self.gan.feature_weight * matching
+        judged = self.critic(*fake)
+        player_loss = self.loss.generator(judged)
+        scalars = {"discriminator": critic_loss}
+        if ours:
+            scalars["l1"] = weighted_l1(made, batch.pictures, self._weight(batch.landmarks, *made.shape[-2:]))
+            scalars["features"] = feature_matching(real_judged, judged)
+            player_loss = player_loss + self.gan.l1_weight * scalars["l1"]
+            player_loss = player_loss + self.gan.feature_weight * scalars["features"]
         self.player_optimiser.zero_grad(set_to_none=True)
         player_loss.backward()
         self.player_optimiser.step()
@@ -189,11 +159,32 @@ class _Trainer:
         self.ema.update(self.player, self.steps)
         return scalars | {"generator": player_loss}
 
-    def _cool_down(self) -> None:
-        """Learning rates along half a cosine to zero (Loshchilov and Hutter, 2017): the last passes sharpen."""
-        share = 0.5 * (1 + math.cos(math.pi * self.steps / self.total_steps))
-        self.player_optimiser.param_groups[0]["lr"] = share * self.gan.lr
-        self.critic_optimiser.param_groups[0]["lr"] = share * self.gan.discriminator_lr
+    def _dense_turn(self, batch: Batch) -> tuple[Seen, Seen]:
+        numbers = self.player.draw(batch.landmarks)
+        made = self.player(numbers)
+        return (numbers, batch.pictures, numbers, batch.previous), (numbers, made, numbers, made)
+
+    def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen]:
+        """Some pictures are made after the one before, itself made without; so it is never better than in rendering."""
+        drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
+        asked = self.player.draw(disturbed(batch.landmarks, *batch.pictures.shape[-2:], rng))
+        with torch.no_grad():
+            previous = self.player(before, batch.plate)
+        unseen = torch.rand(len(previous), 1, 1, 1, generator=rng) >= self.gan.previous
+        made = self.player(asked, batch.plate, previous.masked_fill(unseen.to(self.device), float("nan")))
+        return (drawing, batch.pictures, before, batch.previous), (drawing, made, before, previous)
+
+    def _penalty(self, real: Seen, fake: Seen, rng: torch.Generator) -> torch.Tensor:
+        share = torch.rand(len(real[1]), 1, 1, 1, generator=rng).to(self.device)
+        pictures, previous = (torch.lerp(real[part], fake[part].detach(), share) for part in (1, 3))
+        return gradient_penalty(lambda between: self.critic(real[0], between, real[2], previous), pictures)
+
+    def _weight(self, landmarks: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """How much each pixel counts in the pixel loss, (B, 1, H, W): more near the dancer, most at face and hands."""
+        thickness = 2 * self.player.config.thickness
+        near = limb_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
+        fine = joint_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
+        return 1 + self.gan.person_weight * near + self.gan.face_weight * fine
 
     @torch.no_grad()
     def validate(self, pictures: Pictures, batch_size: int) -> float:
@@ -201,18 +192,25 @@ class _Trainer:
         rows = pictures.spread(VALIDATION)
         total = torch.zeros((), device=self.device)
         for first in range(0, len(rows), batch_size):
-            landmarks, real = pictures.batch(rows[first : first + batch_size], self.device)
-            total += F.l1_loss(self.ema.model(landmarks), real) * len(real)
+            batch = pictures.batch(rows[first : first + batch_size])
+            total += F.l1_loss(self._rendered(batch), batch.pictures) * len(batch.pictures)
         return float(total) / len(rows)
 
     @torch.no_grad()
-    def samples(self, landmarks: torch.Tensor, real: torch.Tensor) -> dict[str, np.ndarray]:
+    def samples(self, batch: Batch) -> dict[str, np.ndarray]:
         """The fixed held-out poses: landmarks (B, 33, 2), real and generated pictures (B, H, W, 3) uint8."""
         return {
-            "landmarks": landmarks.cpu().numpy(),
-            "real": to_uint8(real),
-            "generated": to_uint8(self.ema.model(landmarks)),
+            "landmarks": batch.landmarks.cpu().numpy(),
+            "real": to_uint8(batch.pictures),
+            "generated": to_uint8(self._rendered(batch)),
         }
+
+    def _rendered(self, batch: Batch) -> torch.Tensor:
+        """The averaged generator's pictures, as in rendering the ones after their made predecessors."""
+        model, previous = self.ema.model, None
+        if self.gan.model == "skeleton" and self.gan.previous > 0:
+            previous = model(model.draw(batch.before), batch.plate)
+        return model(model.draw(batch.landmarks), batch.plate, previous)
 
     def weights(self) -> dict[str, Any]:
         return {"generator": self.ema.model.state_dict(), "discriminator": self.critic.state_dict()}
