@@ -4,7 +4,7 @@ Letters: T frames, D pose dimensions, B batch, L limbs, H x W picture size in pi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -136,6 +136,53 @@ class PoseSpace:
     def from_dict(cls, plain: dict[str, Any]) -> "PoseSpace":
         arrays = {"mean": np.array(plain["mean"]), "std": np.array(plain["std"])}
         return cls(**{**plain, **arrays, "home": tuple(plain["home"])})
+
+
+#: What touches the floor, and the share of the time in which the lower foot is above the floor line: jumps, and steps
+#: to the back of the room.
+_FEET = (LEFT_ANKLE, RIGHT_ANKLE, LEFT_HEEL, RIGHT_HEEL, LEFT_TOE, RIGHT_TOE)
+_ABOVE_GROUND = 0.9
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Where and how large a subject stands in the picture, to fit others' dances to: T frames, sizes in px."""
+
+    torso: float  # median length from mid-hip to mid-shoulder
+    place: float  # median x of the root, mid-hip
+    ground: float  # y of the floor line: nine tenths of the time the lower foot is above it
+    width: int  # of the picture
+    height: int
+
+    @classmethod
+    def of(cls, clips: Sequence[np.ndarray], width: int, height: int) -> "Figure":
+        """The figure of clips of one subject and one camera, (T, 33, 2) each in [0, 1] of a width x height picture."""
+        size = np.array([width, height], dtype=np.float32)
+        scales, roots = zip(*(torso_and_root(clip * size) for clip in clips), strict=True)
+        lower = np.concatenate([clip[:, _FEET, 1].max(axis=1) for clip in clips]) * height  # (T,)
+        return cls(
+            torso=float(np.median(scales)),
+            place=float(np.median(np.concatenate(roots)[:, 0])),
+            ground=float(np.quantile(lower, _ABOVE_GROUND)),
+            width=width,
+            height=height,
+        )
+
+    def fit(self, landmarks: np.ndarray) -> np.ndarray:
+        """A whole dance (T, 33, 2) in [0, 1] of the same picture, made as large as the figure, on its floor, about its
+        place; float32. The dance's path and proportions stay its own."""
+        own = Figure.of([landmarks], self.width, self.height)
+        size = np.array([self.width, self.height])
+        moved = (landmarks * size - [own.place, own.ground]) * (self.torso / own.torso) + [self.place, self.ground]
+        return (moved / size).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Figure":
+        return cls(**plain)
 
 
 def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: float) -> torch.Tensor:
