@@ -13,7 +13,7 @@ from dancing.errors import UserError
 from dancing.models import build_gan, build_vae, config_from_dict
 from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
-from dancing.skeleton import PoseSpace
+from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
 from dancing.training.gan import to_uint8
 
@@ -117,21 +117,27 @@ class Dancer:
 
 @dataclass(frozen=True)
 class Painter:
-    """A trained generator."""
+    """A trained generator of one subject's pictures."""
 
     generator: Any
+    subject: str
+    figure: Figure  # where and how large the subject stands: others' dances are fitted to it before they are painted
     height: int
     width: int
     device: torch.device
 
     @classmethod
     def load(cls, path: Path) -> "Painter":
-        """Read a checkpoint of train_gan. Raises UserError where it is missing or broken."""
+        """Read a checkpoint of train_gan. Raises UserError where it can't be read."""
         content, device = load_checkpoint(path, "train_gan"), pick_device()
-        config = config_from_dict(content["config"])
-        player, _ = build_gan(config)
-        player.load_state_dict(content["generator"])
-        return cls(player.to(device).eval(), config.height, config.width, device)
+        try:
+            config = config_from_dict(content["config"])
+            player, _ = build_gan(config)
+            player.load_state_dict(content["generator"])
+            subject, figure = content["subject"], Figure.from_dict(content["figure"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: of another version ({error}); run the stage train_gan again") from None
+        return cls(player.to(device).eval(), subject, figure, config.height, config.width, device)
 
     @torch.inference_mode()
     def paint(self, landmarks: np.ndarray, batch_size: int = 16) -> Iterator[np.ndarray]:

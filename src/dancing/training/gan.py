@@ -18,7 +18,7 @@ from dancing.models import build_gan, config_to_dict
 from dancing.models.dense_gan import DenseGanConfig
 from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
-from dancing.skeleton import limb_heatmaps
+from dancing.skeleton import Figure, limb_heatmaps
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -33,6 +33,7 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
+from dancing.training.plates import background_plates
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
 SAMPLES, VALIDATION = 6, 96
@@ -41,13 +42,12 @@ SAMPLES, VALIDATION = 6, 96
 class Pictures:
     """Poses and pictures of a split by one running index; pictures are read from the file when asked for.
 
-    Raises UserError where no piece of the split has pictures.
+    All pieces of the dataset have pictures. Raises UserError where there is no piece of the split.
     """
 
     def __init__(self, dataset: Dataset, split: Split) -> None:
         self.dataset = dataset
-        pieces = dataset.with_pictures().split(split)
-        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in pieces for i in range(len(piece))]
+        self.index: list[tuple[Piece, int]] = [(piece, i) for piece in dataset.split(split) for i in range(len(piece))]
         if not self.index:
             raise UserError(
                 f"{dataset.path}: no pictures in the {split} part; give more or longer videos, or train without "
@@ -69,39 +69,16 @@ class Pictures:
         return [int(row) for row in np.linspace(0, len(self) - 1, min(count, len(self)))]
 
 
-def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
-    """The scene without the dancer, (1, 3, H, W) in [-1, 1].
-
-    Each pixel's median over those of `count` pictures in which no limb is near it; where there is always one, what is
-    round about goes on.
-    """
-    landmarks, frames = pictures.batch(pictures.spread(count), torch.device("cpu"))
-    height, width = frames.shape[-2:]
-    near = torch.stack(
-        [limb_heatmaps(pose[None], height, width, thickness=height / 32)[0].amax(0) for pose in landmarks]
-    )
-    plate = frames.masked_fill((near > 0.2)[:, None], float("nan")).nanmedian(dim=0, keepdim=True).values
-    known = ~plate[:, :1].isnan()
-    if not known.any():
-        return frames.median(dim=0, keepdim=True).values
-    plate = plate.nan_to_num()
-    while not known.all():  # ring by ring inwards: an unknown pixel becomes the mean of its known neighbours
-        share = F.avg_pool2d(known.float(), 3, stride=1, padding=1)
-        spread = F.avg_pool2d(plate * known, 3, stride=1, padding=1) / share.clamp_min(1e-6)
-        ring = (share > 0) & ~known
-        plate, known = torch.where(ring, spread, plate), known | ring
-    return plate
-
-
 def train_gan(
     dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
 ) -> History:
-    """Train `gan.model` on the training part; discriminator and generator take turns, a step each a batch.
+    """Train `gan.model` on `gan.subject`'s training part; discriminator and generator take turns, a step each a batch.
 
     Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
-    discriminator, config. Interrupted, it goes on after the last finished epoch. Returns the losses by epoch.
+    discriminator, config, subject, figure. Interrupted, it goes on after the last finished epoch. Returns the losses by
+    epoch. Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
     """
-    device = pick_device()
+    dataset, device = dataset.of_subject(gan.subject), pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
     train, val = Pictures(dataset, "train"), Pictures(dataset, "val")
     config: DenseGanConfig | SkeletonGanConfig = DenseGanConfig(dataset.height, dataset.width)
@@ -109,8 +86,10 @@ def train_gan(
         config = SkeletonGanConfig(dataset.height, dataset.width, gan.channels)
     torch.manual_seed(gan.seed)
     players = build_gan(config)
+    plates = background_plates(dataset)
     if gan.model == "skeleton":
-        players[0].plate.copy_(background_plate(train))  # type: ignore[operator]
+        players[0].plate.copy_(plates.pictures[:1])  # type: ignore[operator]
+    in_front = [piece.landmarks for piece in dataset.split("train") if plates.of(piece) == 0]
     trainer = _Trainer(*players, gan, device, total_steps=gan.epochs * gan.steps_per_epoch)
 
     history: History = []
@@ -121,7 +100,10 @@ def train_gan(
         history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
         save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
 
-    content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
+    content = {
+        "config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump(),
+        "subject": dataset.pieces[0].subject, "figure": Figure.of(in_front, dataset.width, dataset.height).to_dict(),
+    }  # fmt: skip
     fixed = val.batch(val.spread(SAMPLES), device)
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
