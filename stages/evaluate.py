@@ -37,8 +37,9 @@ def main() -> None:
         if painter is None:
             _write_json(METRICS / "image.json", {})  # dvc.yaml promises it
         else:
-            pieces = zip(dataset.split("test"), moved.dances["ours"], strict=True)
-            pictured, shown = dataset.with_pictures(), [d for piece, d in pieces if dataset.has_pictures(piece)]
+            pictured = dataset.of_subject(painter.subject)
+            dances = {p.name: dance for p, dance in zip(dataset.split("test"), moved.dances["ours"], strict=True)}
+            shown = [painter.figure.fit(dances[piece.name]) for piece in pictured.split("test")]
             painted = evaluation.evaluate_images(pictured, painter, shown, wanted.frames, wanted.seed)
             tables["image"] = painted.rows
             run.headline({"detection_rate_danced": painted.rows["ours_danced"]["detection_rate"]["mean"]})

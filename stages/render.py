@@ -54,6 +54,8 @@ def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
     if render.snap:
         pixels = np.array([dancer.space.width, dancer.space.height], dtype=np.float32)
         landmarks = snap(landmarks * pixels, song.beats, dancer.fps, render.snap) / pixels
+    if painter:
+        landmarks = painter.figure.fit(landmarks)
     width = rendering.panel_width(dancer.space, render.height)
     with VideoWriter(
         options.out, fps=dancer.fps, width=2 * width if painter else width, height=render.height, audio=song.sound,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dancing import figures
 from dancing.errors import exit_on_user_error
-from dancing.hdf5 import Dataset, open_dataset
+from dancing.hdf5 import Dataset, open_dataset, subject_title
 from dancing.inference import NO_PAINTER, Painter
 from dancing.params import Gan, load_params
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
@@ -34,6 +34,11 @@ def _train_nothing() -> None:
 
 
 def _train(dataset: Dataset, gan: Gan, run: StageRun) -> None:
+    everybody, chosen = dataset.subjects(), dataset.of_subject(gan.subject).pieces[0].subject
+    if len(everybody) > 1:
+        known = ", ".join(f"{subject_title(name)} ({count} pictures)" for name, count in everybody.items())
+        print(f"gan.subject: learning {subject_title(chosen)} of {known}")
+
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)
         sheet = figures.sample_grid(epoch.samples())

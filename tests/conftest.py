@@ -51,6 +51,7 @@ def make_piece(name: str, split: str, frames: int, seed: int, n_mfcc: int = 4) -
         name=name,
         split=split,  # type: ignore[arg-type]
         clip=f"{name}.mp4",
+        subject="",
         start=0.0,
         tempo=120.0,
         beats=np.arange(0, frames / 30, 0.5),

@@ -32,6 +32,20 @@ def test_whole_clips_are_held_out(count, seed, val, test):
     assert parts == build.split_clips(names[::-1], data(split="clip", seed=seed, val=val, test=test))
 
 
+def test_the_demo_s_split_is_what_it_was():
+    demo = [f"{number:02d}" for number in range(1, 13)]
+    parts = build.split_clips(demo, data(val=0.12, test=0.25))
+    held_out = {name: part for name, part in parts.items() if part != "train"}
+    assert held_out == {"01": "test", "08": "test", "12": "test", "09": "val"}
+
+
+@given(file=st.text(st.characters(exclude_characters="/", exclude_categories=("Cs",)), min_size=1), below=st.booleans())
+def test_the_first_folder_is_the_subject(file, below):
+    assert build.subject_of(file) == ""
+    assert build.subject_of(f"anna/{file}") == "anna"
+    assert build.subject_of(f"{file}/{'hall/' if below else ''}clip.mp4") == file
+
+
 def test_few_clips_are_cut_in_time():
     assert build.split_clips(["a", "b"], data()) is None
     assert build.split_clips(["a", "b"], data(split="clip")) is None  # two clips can't make three parts

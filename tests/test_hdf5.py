@@ -1,5 +1,6 @@
-import dataclasses
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import make_pictures, make_piece
 
-from dancing.hdf5 import AUDIO_SEQUENCES, BEAT_COLUMNS, DatasetError, open_dataset, write_dataset
+from dancing.errors import UserError
+from dancing.hdf5 import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, DatasetError, open_dataset, write_dataset
 
 ATTRIBUTES = {"fps": 30, "width": 24, "height": 32, "fit": "letterbox", "n_mfcc": 4}
 
@@ -53,6 +55,50 @@ def test_pieces_with_and_without_pictures(tmp_path: Path):
         assert (dataset.width, dataset.height) == (24, 32)
 
 
+@pytest.fixture
+def dancers(tmp_path: Path) -> Iterator[Dataset]:
+    """Ben's pictures are most, Ann has fewer, Cleo has landmarks alone; one clip is in no folder."""
+    clips = [("a", "ann", 30), ("b", "ben", 25), ("c", "ben", 9), ("d", "", 9), ("e", "cleo", 99)]
+    pieces = [
+        replace(make_piece(name, "train", frames, seed), subject=subject)
+        for seed, (name, subject, frames) in enumerate(clips)
+    ]
+    shown = ((p, None if p.subject == "cleo" else make_pictures(p.landmarks, 32, 24)) for p in pieces)
+    write_dataset(tmp_path / "d.h5", ATTRIBUTES, shown)
+    with open_dataset(tmp_path / "d.h5") as dataset:
+        yield dataset
+
+
+def test_one_subject_among_several(dancers: Dataset):
+    assert [piece.subject for piece in dancers.pieces] == ["ann", "ben", "ben", "", "cleo"]
+    assert list(dancers.subjects().items()) == [("ben", 34), ("ann", 30), ("", 9)]
+    for name, pieces in (("ann", ["a"]), ("ben", ["b", "c"]), ("", ["d"]), (None, ["b", "c"])):
+        chosen = dancers.of_subject(name)
+        assert [piece.name for piece in chosen.pieces] == pieces
+        assert chosen.of_subject(name).pieces == chosen.pieces
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Ben", r'gan\.subject: Ben has no clip in .*choose one of ben, ann, "" \(no folder\), or null'),
+        ("cleo", r"gan\.subject: cleo has landmarks, but no pictures, in .*choose one of ben, ann"),
+        ("../ben", r"gan\.subject: \.\./ben has no clip .* skipped are in data/features/report\.json"),
+    ],
+)
+def test_a_subject_that_cannot_be_learnt_is_told(dancers: Dataset, name: str, message: str):
+    with pytest.raises(UserError, match=message):
+        dancers.of_subject(name)
+
+
+@pytest.mark.parametrize("name", [None, "", "cleo"])
+def test_nobody_has_pictures(dancers: Dataset, name: str | None):
+    unseen = replace(dancers, pieces=[piece for piece in dancers.pieces if piece.subject == "cleo"])
+    assert unseen.subjects() == {}
+    with pytest.raises(UserError, match=r"d\.h5: no pictures; give videos, or train without pictures"):
+        unseen.of_subject(name)
+
+
 def test_normalisation_is_of_the_training_part_only(tmp_path: Path):
     pieces = [make_piece("a", "train", 20, 1), make_piece("b", "test", 13, 2)]
     write(tmp_path / "d.h5", pieces)
@@ -79,9 +125,9 @@ def test_one_clock_is_enforced_and_a_failed_write_leaves_the_old_file(tmp_path: 
     write(path, [good])
     before = path.read_bytes()
     if short == "visibility":
-        bad = dataclasses.replace(good, visibility=good.visibility[:-1])
+        bad = replace(good, visibility=good.visibility[:-1])
     else:
-        bad = dataclasses.replace(good, sequences={**good.sequences, short: good.sequences[short][:-1]})
+        bad = replace(good, sequences={**good.sequences, short: good.sequences[short][:-1]})
     with pytest.raises(DatasetError, match="one clock"):
         write(path, [bad])
     assert path.read_bytes() == before

@@ -250,6 +250,32 @@ def test_real_motion_capture(tmp_path):
         assert 60 < features.audio.tempo < 220
 
 
+def test_each_subject_is_split_as_if_alone(tmp_path):
+    """Anna has enough for whole clips to be held out, Ben and who is in no folder are cut in time."""
+    clips, features = tmp_path / "clips", tmp_path / "features"
+    for k in range(5):
+        clip(clips / "anna", f"{k}", **arrays(landmarks=dance(50, phase=k)))
+    clip(clips / "ben" / "garden", "0")
+    clip(clips, "loose")
+    clip(clips / "cleo", "short", 0.3)
+    (clips / "nobody").mkdir()
+    reports = extract_folder(clips, features, SETTINGS, tmp_path / "cache", jobs=1)
+    build.write_report(features, reports)
+    data = Data(
+        clips=str(clips), height=64, width=64, fit="letterbox", split="auto", val=0.2, test=0.2, seed=1
+    )  # fmt: skip
+    pieces = [piece for piece, _ in build.pieces(features, data, 30)]
+    parts = {
+        subject: sorted(piece.split for piece in pieces if piece.subject == subject)
+        for subject in {piece.subject for piece in pieces}
+    }
+    whole, cut = ["test", "train", "train", "train", "val"], ["test", "train", "val"]
+    assert parts == {"anna": whole, "ben": cut, "": cut}
+    build.write_report(features, [report for report in reports if report["file"].startswith("anna/")])
+    alone = [piece for piece, _ in build.pieces(features, data, 30)]
+    assert [(p.clip, p.split) for p in alone] == [(p.clip, p.split) for p in pieces if p.subject == "anna"]
+
+
 def test_the_mixed_folder_becomes_a_dataset(tmp_path):
     clips, features = tmp_path / "clips", tmp_path / "features"
     film(clips / "video.mp4", [draw(k / 5) for k in range(60)])

@@ -3,19 +3,21 @@
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import make_pictures
+from conftest import make_pictures, make_piece
 
 from dancing.errors import UserError
+from dancing.hdf5 import open_dataset, write_dataset
 from dancing.inference import Dancer, Painter, SongToPoses
-from dancing.skeleton import PoseSpace
+from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint, save_checkpoint
-from dancing.training.gan import Pictures, background_plate, train_gan
+from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae, window_lengths
 from dancing.training.windows import Windows
 
@@ -183,7 +185,7 @@ def test_the_average_follows_and_copies_buffers():
 def test_a_dance_without_pictures_trains_a_dancer_and_no_painter(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(pictures=False)
     assert learn(dataset, make_params(), tmp_path / "vae", tmp_path / "crash").vae
-    with pytest.raises(UserError, match=r"no pictures in the train part.*gan\.model: none"):
+    with pytest.raises(UserError, match=r"no pictures.*gan\.model: none"):
         train_gan(dataset, make_params().gan, tmp_path / "gan", tmp_path / "crash")
 
 
@@ -225,6 +227,36 @@ def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
     assert pictures[0].dtype == np.uint8
 
 
+def test_the_gan_learns_one_subject_of_several(make_params, tmp_path: Path):
+    pieces = [
+        replace(make_piece(f"{subject}_{split}", split, frames, seed), subject=subject)
+        for subject, frames in (("ann", 12), ("ben", 20))
+        for seed, split in enumerate(("train", "val", "test"))
+    ]
+    shrunk = [replace(p, landmarks=p.landmarks * 0.5 + 0.25) if p.subject == "ann" else p for p in pieces]
+    attributes = {"fps": 30, "width": 32, "height": 32, "fit": "letterbox", "n_mfcc": 4}
+    write_dataset(tmp_path / "d.h5", attributes, ((p, make_pictures(p.landmarks, 32, 32)) for p in shrunk))
+    with open_dataset(tmp_path / "d.h5") as dataset:
+        for wanted, learnt, scale in (("ann", "ann", 0.5), (None, "ben", 1.0)):
+            gan = make_params({"gan.subject": wanted, "gan.epochs": 1}).gan
+            train_gan(dataset, gan, tmp_path / "out", tmp_path / "crash")
+            painter = Painter.load(tmp_path / "out/best.pt")
+            assert painter.subject == learnt
+            train = next(p for p in dataset.pieces if p.name == f"{learnt}_train")
+            assert painter.figure == Figure.of([train.landmarks], 32, 32)
+            assert painter.figure.torso == pytest.approx(scale * 8, abs=0.1)
+        with pytest.raises(UserError, match=r"gan\.subject: cleo has no clip"):
+            train_gan(dataset, make_params({"gan.subject": "cleo"}).gan, tmp_path / "out", tmp_path / "crash")
+
+
+def test_a_painter_of_another_version_is_told(make_dataset, make_params, tmp_path: Path):
+    train_gan(make_dataset(frames=12), make_params({"gan.epochs": 1}).gan, tmp_path, tmp_path / "crash")
+    content = load_checkpoint(tmp_path / "best.pt", "train_gan")
+    save_checkpoint(tmp_path / "old.pt", {key: value for key, value in content.items() if key != "figure"})
+    with pytest.raises(UserError, match=r"old\.pt: of another version \('figure'\); run the stage train_gan again"):
+        Painter.load(tmp_path / "old.pt")
+
+
 def test_checkpoints_that_are_missing_or_broken_are_told(tmp_path: Path):
     with pytest.raises(UserError, match="the stage train_vae makes it"):
         Dancer.load(tmp_path / "none.pt")
@@ -244,12 +276,3 @@ def test_training_needs_neither_librosa_nor_mediapipe_nor_dvc():
     root = Path(__file__).resolve().parents[1]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-def test_the_plate_is_the_room_even_where_the_dancer_mostly_stands(make_dataset):
-    dataset = make_dataset(frames=40, height=64, width=64)
-    plate = background_plate(Pictures(dataset, "train"))
-    room = make_pictures(np.full((1, 33, 2), -9.0), 64, 64)[0].astype(float)  # nobody in it
-    shown = (plate[0].permute(1, 2, 0).numpy() + 1) * 127.5
-    median = np.median(dataset.frames(dataset.split("train")[0]), axis=0)
-    assert abs(shown - room).mean() < 0.3 * abs(median - room).mean()

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,14 +23,20 @@ CLIPS_TO_SPLIT = 5
 GUARD = 0.5
 
 
+def subject_of(file: str) -> str:
+    """Who dances in a clip, by its path below data.clips with "/": the first folder's name, "" where it is in none."""
+    folder, _, rest = file.partition("/")
+    return folder if rest else ""
+
+
 def split_clips(names: Sequence[str], data: Data) -> dict[str, Split] | None:
     """Which part each clip belongs to, or None where every clip is cut in time."""
     if data.split == "time" or (data.split == "auto" and len(names) < CLIPS_TO_SPLIT) or len(names) < 3:
         return None
     order = sorted(names)
     random.Random(data.seed).shuffle(order)
-    test = max(1, round(data.test * len(order)))
-    val = max(1, round(data.val * len(order)))
+    test = min(max(1, round(data.test * len(order))), len(order) - 2)  # one is left for each of the other parts
+    val = min(max(1, round(data.val * len(order))), len(order) - test - 1)
     return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(order)}
 
 
@@ -51,11 +58,14 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
     `features` is the folder that extract_features wrote.
     """
     used = [entry for entry in read_report(features) if entry["used"]]
-    # Each kind is split by itself: a few videos among many songs with landmarks are in every part.
-    kinds = {kind: [entry["clip"] for entry in used if entry["has_pictures"] is kind] for kind in (True, False)}
-    held_out = {kind: split_clips(names, data) for kind, names in kinds.items()}
+    # Each subject's videos are split as if there were nothing else, and so are its songs with landmarks: whichever
+    # subject the GAN learns is in every part.
+    groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
     for entry in used:
-        name, source, whole = entry["clip"], entry["file"], held_out[entry["has_pictures"]]
+        groups[_group(entry)].append(entry["clip"])
+    held_out = {group: split_clips(names, data) for group, names in groups.items()}
+    for entry in used:
+        name, source, whole = entry["clip"], entry["file"], held_out[_group(entry)]
         clip = ClipFeatures.load(features / f"{name}.npz")
         framing = Framing(clip.width, clip.height, data.width, data.height, data.fit)
         cuts: list[tuple[Split, int, int]] = []
@@ -71,6 +81,10 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
             rest = islice(pictures, start - position, None)
             position = stop
             yield piece, map(framing.picture, islice(rest, stop - start))
+
+
+def _group(entry: dict[str, Any]) -> tuple[str, bool]:
+    return subject_of(entry["file"]), entry["has_pictures"]
 
 
 def write_report(features: Path, reports: list[dict[str, Any]]) -> None:
@@ -95,6 +109,7 @@ def _piece(
         name=name,
         split=split,
         clip=source,
+        subject=subject_of(source),
         start=start / clip.fps,
         tempo=sound.tempo,
         beats=beats[(beats >= 0) & (beats < (stop - start) / clip.fps)],

@@ -5,7 +5,7 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
     /                            attributes: format, version, fps, width, height, fit, n_mfcc, audio_features
     /normalisation/audio_mean    (F,)  statistics of the training part only
     /normalisation/audio_std     (F,)
-    /NAME                        attributes: split, clip, start (s), tempo (BPM)
+    /NAME                        attributes: split, clip, subject, start (s), tempo (BPM)
     /NAME/audio_mfcc_sequences   (T, n_mfcc) float32
     /NAME/onset_strength         (T,) float32
     /NAME/chroma                 (T, 12) float32
@@ -33,7 +33,7 @@ from dancing.bars import METRES
 from dancing.errors import UserError
 from dancing.files import written_whole
 
-FORMAT, VERSION = "dancing-dataset", 2
+FORMAT, VERSION = "dancing-dataset", 3
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -66,6 +66,11 @@ def feature_names(n_mfcc: int) -> list[str]:
     ]
 
 
+def subject_title(subject: str) -> str:
+    """A subject's name as people read it."""
+    return subject or "(no folder)"
+
+
 class DatasetError(UserError):
     """The file is missing, is not ours, or breaks the schema; the message names file and group."""
 
@@ -77,6 +82,7 @@ class Piece:
     name: str
     split: Split
     clip: str  # file that it comes from
+    subject: str  # who dances: the clip's folder, "" where it is in none
     start: float  # s into the clip
     tempo: float  # BPM
     beats: np.ndarray  # (n,) s after the first frame
@@ -130,7 +136,7 @@ def write_dataset(
 def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
     """All but the pictures."""
     group = file.create_group(piece.name)
-    group.attrs.update({"split": piece.split, "clip": piece.clip, "start": piece.start, "tempo": piece.tempo})
+    group.attrs.update({key: getattr(piece, key) for key in ("split", "clip", "subject", "start", "tempo")})
     total = len(piece)
     data = {**piece.sequences, "pose_landmark_sequences": piece.landmarks, "pose_visibility": piece.visibility}
     for name, values in data.items():
@@ -186,6 +192,34 @@ class Dataset:
     def with_pictures(self) -> "Dataset":
         """The same file without the pieces that have no pictures."""
         return replace(self, pieces=[piece for piece in self.pieces if self.has_pictures(piece)])
+
+    def subjects(self) -> dict[str, int]:
+        """Every subject with its number of pictures, the one with most first; without the subjects that have none."""
+        pictured = self.with_pictures().pieces
+        frames = {name: sum(len(p) for p in pictured if p.subject == name) for name in {p.subject for p in pictured}}
+        return dict(sorted(frames.items(), key=lambda item: (-item[1], item[0])))
+
+    def of_subject(self, name: str | None) -> "Dataset":
+        """The same file with the pieces that show this subject, all with pictures; None: the one with most pictures.
+
+        Raises:
+            UserError: there is no such subject, or it has no pictures; the message names those that have.
+        """
+        known = self.subjects()
+        if not known:
+            raise UserError(f"{self.path}: no pictures; give videos, or train without pictures (gan.model: none)")
+        if name is None:
+            name = next(iter(known))
+        if name not in known:
+            absent = name not in {piece.subject for piece in self.pieces}
+            choices = ", ".join(subject or '"" (no folder)' for subject in known)
+            raise UserError(
+                f"gan.subject: {subject_title(name)} has {'no clip' if absent else 'landmarks, but no pictures,'} in "
+                f"{self.path}; choose one of {choices}, or null for the one with most pictures. A subject is a folder "
+                "in data.clips; clips that were skipped are in data/features/report.json, with the reason"
+            )
+        pictured = self.with_pictures()
+        return replace(pictured, pieces=[piece for piece in pictured.pieces if piece.subject == name])
 
     def audio(self, piece: Piece) -> np.ndarray:
         """The piece's audio features standardised by the training part, (T, F) float32."""
@@ -249,6 +283,7 @@ def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:
             name=name,
             split=group.attrs["split"],
             clip=group.attrs["clip"],
+            subject=group.attrs["subject"],
             start=float(group.attrs["start"]),
             tempo=float(group.attrs["tempo"]),
             beats=group["beats"][:],

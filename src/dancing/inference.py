@@ -13,7 +13,7 @@ from dancing.errors import UserError
 from dancing.models import build_gan, build_vae, config_from_dict
 from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
-from dancing.skeleton import PoseSpace
+from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
 from dancing.training.gan import to_uint8
 
@@ -117,28 +117,45 @@ class Dancer:
 
 @dataclass(frozen=True)
 class Painter:
-    """A trained generator."""
+    """A trained generator of one subject's pictures."""
 
     generator: Any
+    subject: str
+    figure: Figure  # where and how large the subject stands: others' dances are fitted to it before they are painted
+    setups: dict[str, int]  # clip -> in which of the camera's set-ups it was filmed
+    sees_previous: bool
     height: int
     width: int
     device: torch.device
 
     @classmethod
     def load(cls, path: Path) -> "Painter":
-        """Read a checkpoint of train_gan. Raises UserError where it is missing or broken."""
+        """Read a checkpoint of train_gan. Raises UserError where it can't be read."""
         content, device = load_checkpoint(path, "train_gan"), pick_device()
-        config = config_from_dict(content["config"])
-        player, _ = build_gan(config)
-        player.load_state_dict(content["generator"])
-        return cls(player.to(device).eval(), config.height, config.width, device)
+        try:
+            config = config_from_dict(content["config"])
+            player, _ = build_gan(config)
+            player.load_state_dict(content["generator"])
+            about = content["subject"], Figure.from_dict(content["figure"]), content["setups"]
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise UserError(f"{path}: of another version ({error}); run the stage train_gan again") from None
+        sees_previous = getattr(config, "sees_previous", False)
+        return cls(player.to(device).eval(), *about, sees_previous, config.height, config.width, device)
 
     @torch.inference_mode()
-    def paint(self, landmarks: np.ndarray, batch_size: int = 16) -> Iterator[np.ndarray]:
-        """Pictures (height, width, 3) uint8, one by one, of poses (T, 33, 2) in [0, 1]."""
-        for first in range(0, len(landmarks), batch_size):
-            batch = torch.from_numpy(landmarks[first : first + batch_size]).to(self.device)
-            yield from to_uint8(self.generator(batch))
+    def paint(self, landmarks: np.ndarray, setup: int = 0, chunk: int = 16) -> Iterator[np.ndarray]:
+        """Pictures (height, width, 3) uint8, one by one, of successive poses (T, 33, 2) in [0, 1].
+
+        setup: which scene is behind them, one of the values of `setups`. A generator that sees the picture before is
+        given its own last one."""
+        plates, previous = getattr(self.generator, "plates", None), None
+        plate = None if plates is None else plates[setup : setup + 1]
+        for first in range(0, len(landmarks), chunk):
+            drawings = self.generator.draw(torch.from_numpy(landmarks[first : first + chunk]).to(self.device))
+            for drawing in drawings.split(1 if self.sees_previous else chunk):
+                pictures = self.generator(drawing, plate, previous)
+                previous = pictures if self.sees_previous else None
+                yield from to_uint8(pictures)
 
 
 def load_painter(folder: Path) -> Painter | None:

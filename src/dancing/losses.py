@@ -139,7 +139,7 @@ class GanLoss:
 
 
 def gradient_penalty(judges: Callable[[torch.Tensor], Judged], pictures: torch.Tensor) -> torch.Tensor:
-    """How far from 1 the slope of what the judges say is, at pictures (B, 3, H, W) between real and made ones, squared."""
+    """How far from 1 the slope of what the judges say is, squared, at pictures (B, 3, H, W) between real and made."""
     pictures = pictures.detach().requires_grad_()
     scores = torch.stack([score.flatten(1).mean(dim=1) for score, _ in judges(pictures)]).sum()
     (slope,) = torch.autograd.grad(scores, pictures, create_graph=True)

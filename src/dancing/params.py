@@ -123,6 +123,7 @@ class Prior(Section):
 
 class Gan(Section):
     model: Literal["skeleton", "dense", "none"]
+    subject: str | None
     loss: Literal["hinge", "bce", "wgan_gp"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count

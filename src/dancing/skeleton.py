@@ -4,7 +4,7 @@ Letters: T frames, D pose dimensions, B batch, L limbs, H x W picture size in pi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -145,6 +145,53 @@ class PoseSpace:
         return cls(**{**plain, **arrays, "home": tuple(plain["home"])})
 
 
+#: What touches the floor, and the share of the time in which the lower foot is above the floor line: jumps, and steps
+#: to the back of the room.
+_FEET = (LEFT_ANKLE, RIGHT_ANKLE, LEFT_HEEL, RIGHT_HEEL, LEFT_TOE, RIGHT_TOE)
+_ABOVE_GROUND = 0.9
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Where and how large a subject stands in the picture, to fit others' dances to: T frames, sizes in px."""
+
+    torso: float  # median length from mid-hip to mid-shoulder
+    place: float  # median x of the root, mid-hip
+    ground: float  # y of the floor line: nine tenths of the time the lower foot is above it
+    width: int  # of the picture
+    height: int
+
+    @classmethod
+    def of(cls, clips: Sequence[np.ndarray], width: int, height: int) -> "Figure":
+        """The figure of clips of one subject and one camera, (T, 33, 2) each in [0, 1] of a width x height picture."""
+        size = np.array([width, height], dtype=np.float32)
+        scales, roots = zip(*(torso_and_root(clip * size) for clip in clips), strict=True)
+        lower = np.concatenate([clip[:, _FEET, 1].max(axis=1) for clip in clips]) * height  # (T,)
+        return cls(
+            torso=float(np.median(scales)),
+            place=float(np.median(np.concatenate(roots)[:, 0])),
+            ground=float(np.quantile(lower, _ABOVE_GROUND)),
+            width=width,
+            height=height,
+        )
+
+    def fit(self, landmarks: np.ndarray) -> np.ndarray:
+        """A whole dance (T, 33, 2) in [0, 1] of the same picture, made as large as the figure, on its floor, about its
+        place; float32. The dance's path and proportions stay its own."""
+        own = Figure.of([landmarks], self.width, self.height)
+        size = np.array([self.width, self.height])
+        moved = (landmarks * size - [own.place, own.ground]) * (self.torso / own.torso) + [self.place, self.ground]
+        return (moved / size).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Figure":
+        return cls(**plain)
+
+
 def joint_heatmaps(landmarks: torch.Tensor, height: int, width: int, radius: float) -> torch.Tensor:
     """Draw every joint of `JOINT_MAPS` as a soft dot (B, J, H, W), as `limb_heatmaps` draws strokes."""
     points = landmarks * landmarks.new_tensor([width, height])  # (B, 33, 2) px
@@ -164,19 +211,20 @@ def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: f
     landmarks (B, 33, 2) in [0, 1]; thickness is the stroke's standard deviation in px.
     Returns (B, L, H, W): exp(-d^2 / (2 thickness^2)), d the distance from the pixel's centre to the limb's segment.
     """
-    points = landmarks * landmarks.new_tensor([width, height])  # (B, 33, 2) px
+    unit = landmarks.new_tensor([width, height]) * (0.5**0.5 / thickness)  # in which exp(-d^2) is the stroke
+    points = landmarks * unit  # (B, 33, 2)
     start, end = (
         torch.stack([points[:, list(limb[side])].mean(dim=1) for limb in LIMBS], dim=1) for side in (0, 1)
     )  # (B, L, 2)
-    along = end - start
-    x = torch.arange(width, device=points.device, dtype=points.dtype) + 0.5
-    y = torch.arange(height, device=points.device, dtype=points.dtype) + 0.5
-    dx = x - start[..., :1]  # (B, L, W)
-    dy = y - start[..., 1:]  # (B, L, H)
-    # Where along the segment the pixel's foot point lies, in [0, 1]: an outer sum over rows and columns.
-    share = (dy * along[..., 1:])[..., :, None] + (dx * along[..., :1])[..., None, :]  # (B, L, H, W)
-    share = (share / along.square().sum(-1).clamp_min(1e-6)[..., None, None]).clamp(0, 1)
-    off_x = dx[..., None, :] - share * along[..., :1, None]
-    off_y = dy[..., :, None] - share * along[..., 1:, None]
+    length = (end - start).square().sum(-1, keepdim=True).add(1e-12).sqrt()  # (B, L, 1)
+    along = torch.where(length > 1e-3, (end - start) / length, unit.new_tensor([1.0, 0.0]))  # a point has no direction
+    x = (torch.arange(width, device=unit.device, dtype=unit.dtype) + 0.5) * unit[0] / width
+    y = (torch.arange(height, device=unit.device, dtype=unit.dtype) + 0.5) * unit[1] / height
+    dx, dy = (x - start[..., :1])[..., None, :], (y - start[..., 1:])[..., :, None]  # (B, L, 1, W), (B, L, H, 1)
+    cosine, sine = along[..., None].split(1, dim=-2)  # (B, L, 1, 1)
+    # Turned so that the limb lies along one axis, both coordinates are outer sums over rows and columns (B, L, H, W).
+    beside = dy * cosine - dx * sine
+    lengthways = dx * cosine + dy * sine
+    beyond = lengthways - lengthways.clamp(torch.zeros_like(length[..., None]), length[..., None])
     # Far off the exponent is cut: below 2e-9 nothing is seen, and numbers too small to be normal are slow.
-    return torch.exp(((off_x.square() + off_y.square()) * (-0.5 / thickness**2)).clamp_min(-20))
+    return torch.addcmul(beside.square(), beyond, beyond).clamp_max(20).neg().exp()

@@ -76,6 +76,7 @@ def train_gan(
     content = {
         "config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump(),
         "subject": dataset.pieces[0].subject, "figure": Figure.of(in_front, dataset.width, dataset.height).to_dict(),
+        "setups": plates.of_clip,
     }  # fmt: skip
     fixed = val.batch(val.spread(SAMPLES))
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))

@@ -1,0 +1,140 @@
+"""Plates: the room without the dancer, and which clips were filmed in the same one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_pictures, make_piece
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
+from dancing.training.plates import (
+    SAME_SETUP,
+    background_plate,
+    background_plates,
+    nearest_setup,
+    plate_distance,
+    unobstructed,
+)
+
+SIZE = 64
+EMPTY = make_pictures(np.full((1, 33, 2), -9.0), SIZE, SIZE)[0].astype(float)  # the room with nobody in it
+OTHER = 255 - EMPTY
+
+
+def pictures(piece: Piece, room: np.ndarray) -> np.ndarray:
+    """(T, SIZE, SIZE, 3) uint8: the piece's dancer, in this room (SIZE, SIZE, 3)."""
+    dancer = make_pictures(piece.landmarks, SIZE, SIZE) - EMPTY
+    return np.clip(dancer + room, 0, 255).astype(np.uint8)
+
+
+def filmed(path: Path, clips: Sequence[tuple[str, str, int, np.ndarray]]) -> Dataset:
+    """A dataset of clips: name, split, frames, room."""
+    attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
+    pieces = [make_piece(name, split, frames, seed) for seed, (name, split, frames, _) in enumerate(clips)]
+    shown = ((piece, pictures(piece, clip[3])) for piece, clip in zip(pieces, clips, strict=True))
+    write_dataset(path / "d.h5", attributes, shown)
+    return open_dataset(path / "d.h5")
+
+
+def levels(plate: torch.Tensor) -> np.ndarray:
+    """(3, H, W) in [-1, 1] -> (H, W, 3) in [0, 255]."""
+    return (plate.permute(1, 2, 0).numpy() + 1) * 127.5
+
+
+def as_plate(room: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.clip(room, 0, 255)).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def batch(dataset: Dataset, piece: Piece) -> tuple[torch.Tensor, torch.Tensor]:
+    frames = torch.from_numpy(dataset.frames(piece)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(piece.landmarks), frames
+
+
+def test_the_plate_is_the_room_even_where_the_dancer_mostly_stands(tmp_path):
+    dataset = filmed(tmp_path, [("a", "train", 40, EMPTY)])
+    shown = levels(background_plate(*batch(dataset, dataset.pieces[0])))
+    median = np.median(dataset.frames(dataset.pieces[0]), axis=0)
+    assert abs(shown - EMPTY).mean() < 0.3 * abs(median - EMPTY).mean()
+
+
+def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
+    clips = [
+        ("a1", "train", 30, EMPTY), ("a2", "train", 12, EMPTY), ("b1", "train", 40, OTHER), ("b2", "test", 9, OTHER),
+        ("a3", "val", 9, EMPTY), ("a1_end", "test", 9, EMPTY),
+    ]  # fmt: skip
+    dataset = filmed(tmp_path, clips)
+    plates = background_plates(dataset)
+    assert plates.pictures.shape == (2, 3, SIZE, SIZE)
+    assert plates.of_clip == {
+        "a1.mp4": 0, "a2.mp4": 0, "a3.mp4": 0, "a1_end.mp4": 0, "b1.mp4": 1, "b2.mp4": 1,
+    }  # fmt: skip
+    for plate, room in zip(plates.pictures, (EMPTY, OTHER), strict=True):
+        assert abs(levels(plate) - room).mean() < 2
+    for piece in dataset.pieces:
+        assert plates.of(piece) == nearest_setup(plates.pictures, *batch(dataset, piece))
+    again = background_plates(dataset)
+    assert torch.equal(again.pictures, plates.pictures)
+    assert again.of_clip == plates.of_clip
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "setups"),
+    [
+        ("a little brighter", EMPTY * 1.08, 1),
+        ("warmer", EMPTY * [1.05, 1.0, 0.95], 1),
+        ("a bag on the floor", np.where(np.indices((SIZE, SIZE, 3))[:2].max(axis=0) < 12, 200, EMPTY), 1),
+        ("another light", EMPTY * 1.5, 2),
+        ("the camera elsewhere", np.roll(EMPTY, SIZE // 4, axis=1), 2),
+    ],
+)
+def test_what_is_the_same_set_up(tmp_path, name, room, setups):
+    dataset = filmed(tmp_path, [("a", "train", 30, EMPTY), ("b", "train", 20, room)])
+    assert len(background_plates(dataset).pictures) == setups, name
+
+
+def test_pieces_of_one_clip_are_one_clip(tmp_path):
+    clips = [("a.0", "train", 20, EMPTY), ("a.1", "val", 9, EMPTY), ("a.2", "test", 9, EMPTY)]
+    dataset = filmed(tmp_path, clips)
+    whole = replace(dataset, pieces=[replace(piece, clip="a.mp4") for piece in dataset.pieces])
+    assert background_plates(whole).of_clip == {"a.mp4": 0}
+
+
+def test_a_dancer_who_always_fills_the_picture_leaves_no_room():
+    landmarks, frames = torch.full((5, 33, 2), 0.5), torch.rand(5, 3, 64, 2) * 2 - 1
+    landmarks[:, ::2, 1], landmarks[:, 1::2, 1] = 0, 1  # limbs from top to bottom of a narrow picture
+    landmarks[:, 11:13, 1], landmarks[:, 23:25, 1] = 0, 1
+    nothing = unobstructed(landmarks, frames)
+    assert nothing.isnan().all()
+    assert torch.equal(background_plate(landmarks, frames), frames.median(dim=0).values)
+    assert plate_distance(nothing, frames[0]) == float("inf")
+    assert nearest_setup(frames, landmarks, frames) == 0
+
+
+def test_no_training_clip_no_plates(tmp_path):
+    dataset = filmed(tmp_path, [("a", "train", 5, EMPTY), ("b", "test", 9, EMPTY)])
+    with pytest.raises(ValueError, match="no training piece"):
+        background_plates(replace(dataset, pieces=dataset.split("test")))
+
+
+@given(seed=st.integers(0, 999), gain=st.floats(0.92, 1.08), hidden=st.floats(0, 0.9))
+def test_distance_does_not_see_exposure_nor_what_is_hidden(seed, gain, hidden):
+    rng = np.random.default_rng(seed)
+    room = rng.uniform(10, 230, (16, 16, 3))
+    plate, brighter = as_plate(room), as_plate(room * gain)
+    assert plate_distance(plate, plate) == 0
+    mask = torch.from_numpy(rng.random((16, 16)) < hidden)
+    brighter[:, mask] = float("nan")
+    assert plate_distance(plate, brighter) <= (1.5 if not mask.all() else float("inf"))
+    assert plate_distance(plate, as_plate(rng.uniform(10, 230, (16, 16, 3)))) > SAME_SETUP
+
+
+def test_black_bars_tell_nothing():
+    left, right = EMPTY.copy(), OTHER.copy()
+    left[:, 8:], right[:, 8:] = 0, 0  # a narrow picture between wide bars
+    assert plate_distance(as_plate(left), as_plate(right)) > SAME_SETUP
+    assert plate_distance(as_plate(left * 0), as_plate(right * 0)) == 0
