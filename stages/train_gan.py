@@ -5,7 +5,7 @@ from pathlib import Path
 from dancing import figures
 from dancing.errors import exit_on_user_error
 from dancing.hdf5 import Dataset, open_dataset, subject_title
-from dancing.inference import NO_PAINTER, Painter
+from dancing.inference import NO_PAINTER, Painter, PosesToPictures
 from dancing.params import Gan, load_params
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.common import Epoch
@@ -52,7 +52,7 @@ def _train(dataset: Dataset, gan: Gan, run: StageRun) -> None:
     run.artifact(PLOTS / "curves.png")
     run.artifact(OUT / "best.pt", "checkpoints")
     signature = tensor_signature((-1, 33, 2), (-1, 3, dataset.height, dataset.width))
-    run.model(Painter.load(OUT / "best.pt").generator.cpu(), "poses_to_pictures", signature)
+    run.model(PosesToPictures(Painter.load(OUT / "best.pt")), "poses_to_pictures", signature)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from dancing.losses import GanLoss, MotionLoss, SeedVaeLoss, feature_matching, kl_to_normal
+from dancing.losses import GanLoss, MotionLoss, SeedVaeLoss, feature_matching, gradient_penalty, kl_to_normal
 
 
 def motion_loss(**weights: float) -> MotionLoss:
@@ -76,17 +76,28 @@ def test_feet_that_stand_and_feet_that_step():
     [
         ("hinge", 0.5 + 1.5, -0.5),
         ("bce", math.log1p(math.exp(-0.5)) + math.log1p(math.exp(0.5)), math.log1p(math.exp(-0.5))),
+        ("wgan_gp", 0.0, -0.5),
     ],
 )
 def test_gan_losses_by_hand(kind, discriminator, generator):
-    loss, half = GanLoss(kind), torch.full((2, 1), 0.5)
-    assert float(loss.discriminator(half, half)) == pytest.approx(discriminator)
-    assert float(loss.generator(half)) == pytest.approx(generator)
+    loss, judged = GanLoss(kind), [(torch.full((2, 1), 0.5), []), (torch.full((2, 1, 3, 3), 0.5), [])]
+    assert float(loss.discriminator(judged, judged)) == pytest.approx(discriminator)
+    assert float(loss.generator(judged)) == pytest.approx(generator)
+
+
+def test_the_penalty_is_nil_where_the_slope_is_one():
+    def judges(slope):
+        return lambda pictures: [(slope * pictures.flatten(1).sum(dim=1, keepdim=True) / 48**0.5, [])]
+
+    pictures = torch.randn(2, 3, 4, 4)  # 48 numbers: the slope of their sum is the root of 48
+    assert float(gradient_penalty(judges(1.0), pictures)) == pytest.approx(0.0, abs=1e-6)
+    assert float(gradient_penalty(judges(3.0), pictures)) == pytest.approx(4.0, rel=1e-5)
 
 
 def test_feature_matching_moves_the_generator_only():
     real, fake = torch.ones(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
-    loss = feature_matching([real], [fake])
+    score = torch.zeros(2, 1)
+    loss = feature_matching([(score, [real])], [(score, [fake])])
     loss.backward()
     assert loss.item() == 1.0
     assert real.grad is None

@@ -1,6 +1,7 @@
 """The seed's tables layer by layer, shapes of ours at random sizes, gradients into every parameter."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,9 +15,10 @@ from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
-from dancing.models.skeleton_gan import PatchDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
 FEATURES = BEAT_COLUMNS + 3
+SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True)
 MOTION = MotionVaeConfig(FEATURES, pose_dim=68, latent_dim=5, hidden=8, layers=2, latents_per_beat=2, fps=30)
 
 
@@ -67,11 +69,11 @@ def test_dense_gan_is_the_seeds_table():
     generator, discriminator = DenseGenerator(config), DenseDiscriminator(config)
     assert learned(generator) == 17_230_467
     assert learned(discriminator) == 206_721
-    assert shapes(generator, torch.rand(2, 33, 2)) == {
+    assert shapes(generator, torch.rand(2, 66)) == {
         "hidden": (2, 256), "spread": (2, 65536), "up1": (2, 128, 32, 32), "up2": (2, 64, 64, 64),
         "up3": (2, 3, 128, 128),
     }  # fmt: skip
-    assert shapes(discriminator, torch.rand(2, 33, 2), torch.rand(2, 3, 128, 128)) == {
+    assert shapes(discriminator, torch.rand(2, 66), torch.rand(2, 3, 128, 128)) == {
         "down1": (2, 64, 64, 64), "down2": (2, 128, 32, 32), "score": (2, 1),
     }  # fmt: skip
 
@@ -195,16 +197,18 @@ def test_guidance_zero_does_not_hear_the_music():
 
 
 @settings(deadline=None, max_examples=8)
-@given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 64]), width=st.sampled_from([32, 72]))
+@given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 64, 136]), width=st.sampled_from([32, 72, 256]))
 def test_gans_at_any_size(batch, height, width):
-    for config in (SkeletonGanConfig(height, width, 8), DenseGanConfig(height, width)):
+    for config in (SkeletonGanConfig(height, width, 8, 1, True), DenseGanConfig(height, width)):
         generator, discriminator = build_gan(config)
-        pictures = generator(torch.rand(batch, 33, 2))
+        drawing = generator.draw(torch.rand(batch, 33, 2))
+        pictures = generator(drawing)
         assert pictures.shape == (batch, 3, height, width)
         assert pictures.abs().max() <= 1
-        score, features = discriminator(torch.rand(batch, 33, 2), pictures)
-        assert score.shape[0] == batch
-        assert len(features) >= 2
+        assert generator(drawing, torch.rand(batch, 3, height, width), pictures).shape == pictures.shape
+        for score, features in discriminator(drawing, pictures, drawing, pictures):
+            assert score.shape[0] == batch
+            assert len(features) >= 2
 
 
 def every_parameter_learns(model: torch.nn.Module, loss: torch.Tensor) -> None:
@@ -221,29 +225,51 @@ def test_gradients_reach_every_vae_parameter(config):
     every_parameter_learns(model, (decoded - pose).square().mean() + (mean.square() + log_var.square()).mean())
 
 
-@pytest.mark.parametrize("config", [SkeletonGanConfig(32, 32, 8), DenseGanConfig(32, 32)], ids=["skeleton", "dense"])
+@pytest.mark.parametrize("config", [SKELETON, DenseGanConfig(32, 32)], ids=["skeleton", "dense"])
 def test_gradients_reach_every_gan_parameter(config):
     generator, discriminator = build_gan(config)
-    landmarks = torch.rand(2, 33, 2)
-    every_parameter_learns(generator, (generator(landmarks) - torch.randn(2, 3, 32, 32)).square().mean())
-    score, _ = discriminator(landmarks, torch.randn(2, 3, 32, 32))
-    every_parameter_learns(discriminator, score.square().mean())
+    drawing, wanted = generator.draw(torch.rand(2, 33, 2)), torch.randn(2, 3, 32, 32)
+    every_parameter_learns(generator, (generator(drawing) - wanted).square().mean())
+    judged = discriminator(drawing, wanted, drawing, wanted.flip(0))
+    every_parameter_learns(discriminator, sum(score.square().mean() for score, _ in judged))
 
 
 def test_the_plate_shows_where_the_mask_is_closed():
-    generator = SkeletonGenerator(SkeletonGanConfig(32, 32, 8))
-    generator.plate.copy_(torch.rand(1, 3, 32, 32) - 0.5)
+    generator = SkeletonGenerator(replace(SKELETON, plates=2))
+    generator.plates.copy_(torch.rand(2, 3, 32, 32) - 0.5)
     generator.paint.bias.data[3] = -50.0
+    drawing = generator.draw(torch.rand(1, 33, 2))
     with torch.no_grad():
-        torch.testing.assert_close(generator(torch.rand(1, 33, 2)), generator.plate)
+        torch.testing.assert_close(generator(drawing), generator.plates[:1])
+        torch.testing.assert_close(generator(drawing, generator.plates[1:]), generator.plates[1:])
 
 
-def test_the_patch_discriminator_looks_at_the_pose_and_the_seeds_does_not():
-    picture, here, there = torch.randn(1, 3, 32, 32), torch.rand(1, 33, 2), torch.rand(1, 33, 2)
-    patch, dense = PatchDiscriminator(SkeletonGanConfig(32, 32, 8)), DenseDiscriminator(DenseGanConfig(32, 32))
-    patch.eval()
-    assert not torch.equal(patch(here, picture)[0], patch(there, picture)[0])
-    assert torch.equal(dense(here, picture)[0], dense(there, picture)[0])
+def test_pictures_that_are_not_seen_change_nothing():
+    generator, previous = SkeletonGenerator(SKELETON), torch.rand(2, 3, 32, 32)
+    drawing, unseen = generator.draw(torch.rand(2, 33, 2)), previous.clone()
+    unseen[1] = float("nan")
+    with torch.no_grad():
+        none, all_, some = generator(drawing), generator(drawing, None, previous), generator(drawing, None, unseen)
+    assert not torch.allclose(none[0], all_[0])
+    torch.testing.assert_close(some, torch.stack([all_[0], none[1]]))
+
+
+def test_judges_look_at_the_pose_and_at_the_picture_before_and_the_seeds_does_not():
+    picture, other = torch.randn(2, 1, 3, 32, 32)
+    here, there = torch.rand(2, 1, 33, 2)
+    ours, generator = SkeletonDiscriminator(SKELETON), SkeletonGenerator(SKELETON)
+    drawing, elsewhere = generator.draw(here), generator.draw(there)
+
+    def differ(*changed):
+        pairs = zip(ours(drawing, picture, drawing, picture), ours(*changed), strict=True)
+        return [not torch.equal(a, b) for (a, _), (b, _) in pairs]
+
+    assert differ(elsewhere, picture, drawing, picture) == [True, True, True]
+    assert differ(drawing, picture, elsewhere, picture) == [False, False, True]
+    assert differ(drawing, picture, drawing, other) == [False, False, True]
+    dense = DenseDiscriminator(DenseGanConfig(32, 32))
+    (score, _), (moved, _) = dense(here.flatten(1), picture)[0], dense(there.flatten(1), picture)[0]
+    assert torch.equal(score, moved)
 
 
 def test_gradients_reach_every_parameter_of_the_flow():
@@ -271,7 +297,7 @@ def test_seed_and_temperature_choose_the_dance(config):
         MOTION,
         LstmVaeConfig(9, 5),
         FlowPriorConfig(5, 8, 2, 2, 30),
-        SkeletonGanConfig(32, 40, 8),
+        SkeletonGanConfig(32, 40, 8, 2, False),
         DenseGanConfig(32, 40),
     ],
 )

@@ -221,7 +221,7 @@ def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path:
 def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(frames=16)
     train_gan(dataset, make_params().gan, tmp_path / "out", tmp_path / "crash")
-    pictures = list(Painter.load(tmp_path / "out/best.pt").paint(dataset.pieces[0].landmarks, batch_size=5))
+    pictures = list(Painter.load(tmp_path / "out/best.pt").paint(dataset.pieces[0].landmarks, chunk=5))
     assert len(pictures) == 16
     assert pictures[0].shape == (32, 32, 3)
     assert pictures[0].dtype == np.uint8

@@ -174,3 +174,16 @@ class SongToPoses(nn.Module):
         seed = int(torch.randint(2**31, ()))  # torch.manual_seed chooses the dance
         on_cpu = replace(self.dancer, device=torch.device("cpu"))
         return torch.from_numpy(np.stack([on_cpu.dance(song.numpy(), seed, 1.0) for song in audio]))
+
+
+class PosesToPictures(nn.Module):
+    """A `Painter` as one module, for a model registry: landmarks (B, 33, 2) -> pictures (B, 3, H, W) in [-1, 1].
+
+    Each by itself, before the first scene."""
+
+    def __init__(self, painter: Painter) -> None:
+        super().__init__()
+        self.generator = painter.generator.cpu()
+
+    def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
+        return self.generator(self.generator.draw(landmarks))

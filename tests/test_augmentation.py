@@ -1,0 +1,94 @@
+"""Poses and pictures stay together, whatever is done to them."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import standing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dancing.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
+from dancing.training.augmentation import Disguise, disturbed, mirrored, varied, zoomed
+from dancing.training.pictures import Batch
+
+HEIGHT, WIDTH = 64, 48
+
+
+def batch() -> Batch:
+    """A figure whose picture is the drawing of its own limbs."""
+    landmarks = torch.from_numpy(standing()).float()[None]
+    before = landmarks + 0.02
+
+    def picture(pose):
+        return 2 * limb_heatmaps(pose, HEIGHT, WIDTH, 2.0).amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) - 1
+
+    return Batch(landmarks, picture(landmarks), before, picture(before), -torch.ones(1, 3, HEIGHT, WIDTH))
+
+
+def together(changed: Batch, thickness: float = 2.0) -> None:
+    for pose, picture in ((changed.landmarks, changed.pictures), (changed.before, changed.previous)):
+        drawn = 2 * limb_heatmaps(pose, HEIGHT, WIDTH, thickness).amax(dim=1) - 1
+        assert (drawn - picture[:, 0]).abs().mean() < 0.03
+
+
+def test_in_the_mirror_left_is_right():
+    changed = mirrored(batch())
+    together(changed)
+    was, now = batch().landmarks[0], changed.landmarks[0]
+    torch.testing.assert_close(now[LEFT_WRIST], torch.stack([1 - was[RIGHT_WRIST, 0], was[RIGHT_WRIST, 1]]))
+    torch.testing.assert_close(mirrored(changed).landmarks, batch().landmarks)
+
+
+@settings(deadline=None, max_examples=25)
+@given(scale=st.floats(0.8, 1.2), x=st.floats(-0.1, 0.1), y=st.floats(-0.1, 0.1))
+def test_nearer_and_elsewhere(scale, x, y):
+    together(zoomed(batch(), scale, (x, y)), thickness=2.0 * scale)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_variations_are_the_seeds(flip):
+    def change(seed):
+        return varied(batch(), flip, torch.Generator().manual_seed(seed)).landmarks
+
+    assert torch.equal(change(1), change(1))
+    kinds = {tuple(change(seed)[0, 0].tolist()) for seed in range(40)}
+    assert len(kinds) > 5
+    if not flip:  # then nobody's left hand comes to the right
+        side = batch().landmarks[0, LEFT_WRIST, 0] > batch().landmarks[0, RIGHT_WRIST, 0]
+        assert all((c[0, LEFT_WRIST, 0] > c[0, RIGHT_WRIST, 0]) == side for c in map(change, range(40)))
+
+
+def test_noise_is_in_torso_lengths_and_the_pictures_shape_counts():
+    landmarks = torch.from_numpy(standing()).float().expand(4000, 33, 2)
+    off = (disturbed(landmarks, 100, 200, torch.Generator().manual_seed(1)) - landmarks) * torch.tensor([200, 100])
+    moved = off.abs().amax(dim=(1, 2)) > 0
+    assert 0.45 < moved.float().mean() < 0.55
+    x, y = off[moved].std(dim=(0, 1)).tolist()
+    torso = 0.25 * 100  # the standing figure's, upright
+    assert x == pytest.approx(0.02 * torso, rel=0.05)
+    assert y == pytest.approx(x, rel=0.05)
+
+
+def test_a_disguise_moves_pose_and_picture_alike():
+    disguise = Disguise(brightness=0.0, saturation=1.0, contrast=1.0, shift=(5, -3), hole=(10, 10, 20, 20))
+    maps, pictures = torch.rand(1, 4, HEIGHT, WIDTH), torch.rand(1, 3, HEIGHT, WIDTH)
+    drawing, shown, before, previous = disguise.all(maps, pictures, maps, pictures)
+    assert torch.equal(drawing, before)
+    assert torch.equal(shown, previous)
+    assert drawing.shape == maps.shape
+    for seen, whole in ((drawing, maps), (shown, pictures)):
+        torch.testing.assert_close(seen[..., 30:40, 30:40], whole[..., 33:43, 25:35])
+        assert not seen[..., 10:20, 10:20].any()
+        assert not seen[..., :5].any()
+
+
+def test_colours_change_and_can_be_learnt_through():
+    pictures = torch.rand(2, 3, 16, 16, requires_grad=True)
+    grey = Disguise(0.0, 0.0, 1.0, (0, 0), None).pictures(pictures)
+    torch.testing.assert_close(grey[:, 0], grey[:, 2])
+    torch.testing.assert_close(Disguise(0.5, 1.0, 1.0, (0, 0), None).pictures(pictures), pictures + 0.5)
+    flat = Disguise(0.0, 1.0, 0.0, (0, 0), None).pictures(pictures)
+    torch.testing.assert_close(flat, pictures.mean(dim=(1, 2, 3), keepdim=True).expand_as(pictures))
+    grey.sum().backward()
+    assert pictures.grad is not None
+    assert np.isfinite(pictures.grad.numpy()).all()
