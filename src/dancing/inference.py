@@ -15,7 +15,7 @@ from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
 from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
-from dancing.training.gan import to_uint8
+from dancing.training.pictures import to_uint8
 
 #: The note that stands in train_gan's output instead of checkpoints where `gan.model` is none.
 NO_PAINTER = "none.txt"

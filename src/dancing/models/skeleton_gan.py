@@ -125,10 +125,11 @@ class SkeletonGenerator(nn.Module):
         seen = (~previous[:, :1].isnan()).to(plate)
         scene = [self.place.expand(batch, -1, -1, -1), plate, previous.nan_to_num(), seen]
         x = self.enter(self._padded(torch.cat([drawing, *scene], dim=1)))
-        skips = [x]
+        skips = []
         for down in self.down:
-            skips.append(x := down(x))
-        x = self.middle(skips.pop())
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
         for up in reversed(self.up):
             x = up(x, skips.pop())
         limbs, joints = drawing.split([len(LIMBS), len(JOINT_MAPS)], dim=1)

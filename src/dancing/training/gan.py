@@ -33,7 +33,7 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
-from dancing.training.pictures import Batch, Pictures
+from dancing.training.pictures import Batch, Pictures, to_uint8
 from dancing.training.plates import Plates, background_plates
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
@@ -114,7 +114,8 @@ class _Trainer:
 
     def __init__(self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device) -> None:
         self.gan, self.device, self.steps = gan, device, 0
-        self.player, self.critic = player.to(device), critic.to(device)
+        self.player: Any = player.to(device)
+        self.critic: Any = critic.to(device)
         self.ema = Ema(self.player, gan.ema)
         self.loss = GanLoss(gan.loss)
         betas = (gan.betas[0], gan.betas[1])
@@ -132,7 +133,8 @@ class _Trainer:
         real, fake = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
         made = fake[1]
         if ours:
-            disguise = Disguise.random(*made.shape[-2:], rng)
+            height, width = made.shape[-2:]
+            disguise = Disguise.random(height, width, rng)
             real, fake = disguise.all(*real), disguise.all(*fake)
 
         real_judged = self.critic(*real)
@@ -168,7 +170,8 @@ class _Trainer:
     def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen]:
         """Some pictures are made after the one before, itself made without; so it is never better than in rendering."""
         drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
-        asked = self.player.draw(disturbed(batch.landmarks, *batch.pictures.shape[-2:], rng))
+        height, width = batch.pictures.shape[-2:]
+        asked = self.player.draw(disturbed(batch.landmarks, height, width, rng))
         with torch.no_grad():
             previous = self.player(before, batch.plate)
         unseen = torch.rand(len(previous), 1, 1, 1, generator=rng) >= self.gan.previous
@@ -208,7 +211,8 @@ class _Trainer:
 
     def _rendered(self, batch: Batch) -> torch.Tensor:
         """The averaged generator's pictures, as in rendering the ones after their made predecessors."""
-        model, previous = self.ema.model, None
+        model: Any = self.ema.model
+        previous = None
         if self.gan.model == "skeleton" and self.gan.previous > 0:
             previous = model(model.draw(batch.before), batch.plate)
         return model(model.draw(batch.landmarks), batch.plate, previous)
@@ -229,9 +233,3 @@ class _Trainer:
         self.steps = state["steps"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-
-
-def to_uint8(pictures: torch.Tensor) -> np.ndarray:
-    """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8 on the CPU."""
-    scaled = ((pictures + 1) * 127.5).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()

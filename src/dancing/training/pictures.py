@@ -64,3 +64,9 @@ class Pictures:
     def spread(self, count: int) -> list[int]:
         """At most `count` rows, evenly spaced over the split: always the same ones."""
         return [int(row) for row in np.linspace(0, len(self) - 1, min(count, len(self)))]
+
+
+def to_uint8(pictures: torch.Tensor) -> np.ndarray:
+    """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8 on the CPU."""
+    scaled = ((pictures + 1) * 127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
