@@ -1,0 +1,85 @@
+"""What each part of the skeleton GAN is good for: it is trained without one part at a time, and measured.
+
+    python -m benchmarks.gan_ablation --epochs 3
+
+Takes `data/dataset.h5` and `params.yaml`. The figures are comparable with each other, not with the README's: trainings are
+shorter. Rows: everything; landmarks as plain numbers (each filling a plane) in the place of heatmaps; without the picture
+before; without the plate (black); without feature matching; without more weight on face and hands.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+import stages  # noqa: F401
+from dancing import evaluation, models
+from dancing.errors import exit_on_user_error
+from dancing.evaluation.common import held_out
+from dancing.hdf5 import Dataset, open_dataset
+from dancing.inference import Painter
+from dancing.models.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.params import Gan, load_params
+from dancing.training.gan import train_gan
+
+COLUMNS = ("ssim_crop", "psnr_crop", "pck_10", "pck_20", "flicker_ratio", "warping_ratio")
+
+
+class NumbersGenerator(SkeletonGenerator):
+    """Sees each landmark's x in the upper half of a plane, its y in the lower one."""
+
+    def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
+        height, width = self.config.height, self.config.width
+        x, y = (landmarks[:, :DRAWN, axis, None, None].expand(-1, -1, height // 2, width) for axis in (0, 1))
+        return torch.cat([x, y], dim=2)
+
+
+class PlatelessGenerator(SkeletonGenerator):
+    """Paints the whole picture."""
+
+    def forward(
+        self, drawing: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return super().forward(drawing, -torch.ones_like(self.plates[:1]), previous)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gan_ablation", description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=3, help="of training a variant (%(default)s)")
+    options = parser.parse_args()
+    params = load_params()
+    gan = params.gan.model_copy(update={"epochs": options.epochs, "model": "skeleton", "baseline": False})
+
+    def without(**changes: float) -> Gan:
+        return gan.model_copy(update=changes)
+
+    variants: dict[str, tuple[Gan, type[SkeletonGenerator]]] = {
+        "everything": (gan, SkeletonGenerator),
+        "numbers, no heatmaps": (gan, NumbersGenerator),
+        "no picture before": (without(previous=0.0), SkeletonGenerator),
+        "no plate": (gan, PlatelessGenerator),
+        "no feature matching": (without(feature_weight=0.0), SkeletonGenerator),
+        "no weight on face and hands": (without(face_weight=0.0), SkeletonGenerator),
+    }
+    print(f"| {options.epochs} epochs | " + " | ".join(COLUMNS) + " |\n| --- |" + " --- |" * len(COLUMNS))
+    with open_dataset("data/dataset.h5") as dataset:
+        for name, (changed, generator) in variants.items():
+            row = _measured(dataset, changed, generator, params.evaluate.frames, params.evaluate.seed)
+            print(f"| {name} | " + " | ".join(f"{row[column]['mean']:.3f}" for column in COLUMNS) + " |", flush=True)
+
+
+def _measured(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], frames: int, seed: int) -> dict:
+    players: tuple[type, Callable, Callable] = (SkeletonGanConfig, generator, SkeletonDiscriminator)
+    with tempfile.TemporaryDirectory() as folder, patch.dict(models._GANS, skeleton=players):
+        train_gan(dataset, gan, Path(folder), Path(folder) / "crash")
+        painter = Painter.load(Path(folder) / "best.pt")
+        pictured = dataset.of_subject(painter.subject)
+        dances = [piece.landmarks for piece in held_out(pictured)]
+        return evaluation.evaluate_images(pictured, painter, dances, frames, seed).rows["ours"]
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
