@@ -74,7 +74,8 @@ def _ours(show: Show) -> Panel:
 
 def _real(show: Show) -> Panel:
     clip, data = show.song.path, show.params.data
-    if clip.parent.resolve() != Path(data.clips).resolve() or clip.suffix.lower() not in VIDEO_SUFFIXES:
+    among = clip.parent.resolve().is_relative_to(Path(data.clips).resolve())
+    if not among or clip.suffix.lower() not in VIDEO_SUFFIXES:
         raise UserError(f"{clip} is no video of data.clips ({data.clips}); let render.song or --song be one of them")
     return rendering.recording(clip, show.fps, len(show.poses), data.fit, show.height, show.width)
 
