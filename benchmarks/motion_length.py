@@ -7,26 +7,20 @@ memory (on the CPU) grew over what it was after loading and a first short dance.
 """
 
 import argparse
-import multiprocessing
 import os
-import resource
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import stages  # noqa: F401
+from benchmarks.common import alone, command, peak
 from dancing.errors import exit_on_user_error
 
-# A process counts as its own peak what the one that started it has in memory. So this one stays small, and torch,
-# librosa and matplotlib are imported where they are needed.
 if TYPE_CHECKING:
     from dancing.inference import Dancer
 
@@ -41,26 +35,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the plot, .png")
     parser.add_argument("--model", type=Path, default=Path("models/vae/best.pt"), help="(%(default)s)")
     options = parser.parse_args()
-    print(f"$ python -m benchmarks.motion_length {shlex.join(sys.argv[1:])}")
-    print(f"{os.cpu_count()} cores, {_alone(_device, options.model)}; {BPM} BPM, median of {RUNS}\n")
+    print(f"$ {command('motion_length')}")
+    print(f"{os.cpu_count()} cores, {alone(_device, options.model)}; {BPM} BPM, median of {RUNS}\n")
     print("| song, s | dance, s | memory, MB | reading, s | memory, MB |\n| --- | --- | --- | --- | --- |")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder) / "song.wav"
         for length in LENGTHS:
-            row = [float(length), *_alone(_dance, options.model, length), np.nan, np.nan]
+            row = [float(length), *alone(_dance, options.model, length), np.nan, np.nan]
             if length <= READ:
-                _alone(_compose, song, length)
-                row[3:] = _alone(_read, options.model, song)
+                alone(_compose, song, length)
+                row[3:] = alone(_read, options.model, song)
             rows.append(row)
             print("| " + " | ".join("-" if np.isnan(value) else f"{value:.4g}" for value in row) + " |", flush=True)
     _plot(options.out, np.array(rows))
-
-
-def _alone(job: Callable[..., Any], *arguments: object) -> Any:
-    """The job's result, in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(job, *arguments).result()
 
 
 def _load(model: Path) -> "Dancer":
@@ -110,18 +98,12 @@ def _features(dancer: "Dancer", seconds: int) -> np.ndarray:
 
 def _measure(job: Callable[[], object]) -> tuple[float, float]:
     """Seconds and MB."""
-    before, times = _peak(), []
+    before, times = peak(), []
     for _ in range(RUNS):
         start = time.perf_counter()
         job()
         times.append(time.perf_counter() - start)
-    return statistics.median(times), _peak() - before
-
-
-def _peak() -> float:
-    """MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return statistics.median(times), peak() - before
 
 
 def _plot(path: Path, rows: np.ndarray) -> None:

@@ -1,9 +1,10 @@
-"""A song and the models -> dance.mp4 and the poses behind it. By hand, with another song, length or dance:
+"""A song and the models -> dance.mp4 and the poses behind it. By hand, with another song, length, dance or layout:
 
-python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3
+python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3 --layout picture
 """
 
 import argparse
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,65 +14,81 @@ from tqdm import tqdm
 from dancing import figures, rendering
 from dancing.errors import UserError, exit_on_user_error
 from dancing.inference import Dancer, load_painter
-from dancing.params import Render, load_params
+from dancing.layouts import GAN, VAE, Show
+from dancing.params import Params, load_params, parse_params
 from dancing.snapping import snap
 from dancing.tracking import stage_run
 from dancing.video import VideoWriter
 
 OUT, SHEET = Path("dance.mp4"), Path("plots/render/contact_sheet.png")
-#: How many of the video's frames, evenly spaced, are on the contact sheet.
-STILLS = 10
 
 
 def main() -> None:
     params = load_params()
-    options = _arguments(params.render)
-    by_hand = options.out != OUT
+    out, chosen = _arguments(params)
+    by_hand = out != OUT
+    sheet = out.with_suffix(".png") if by_hand else SHEET
     with nullcontext() if by_hand else stage_run("render", params) as run:
-        stills = _render(options, params.render)
+        figures.save_picture(sheet, figures.contact_sheet(_render(out, chosen)))
         if run:
-            figures.save_picture(SHEET, figures.contact_sheet(stills, columns=STILLS // 2))
-            run.artifact(options.out)
-            run.artifact(SHEET)
+            run.artifact(out)
+            run.artifact(sheet)
 
 
-def _arguments(render: Render) -> argparse.Namespace:
+def _arguments(params: Params) -> tuple[Path, Params]:
+    """The video to write, and the params with the command line's choices."""
+    render = params.render
     parser = argparse.ArgumentParser(prog="python -m stages.render", description="Make the dancer dance to a song.")
-    parser.add_argument("--song", type=Path, default=Path(render.song), help="any file with sound (%(default)s)")
+    parser.add_argument("--song", default=render.song, help="any file with sound (%(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="video to write (%(default)s)")
     parser.add_argument("--seconds", type=float, default=render.seconds, help="length of the video (%(default)s)")
     parser.add_argument("--seed", type=int, default=render.seed, help="which dance (%(default)s)")
-    return parser.parse_args()
+    parser.add_argument("--layout", default=render.layout, help="as params.render.layout (%(default)s)")
+    parser.add_argument("--stills", type=int, default=render.stills, help="frames on the contact sheet (%(default)s)")
+    chosen = vars(parser.parse_args())
+    out = chosen.pop("out")
+    values = params.model_dump()
+    return out, parse_params(values | {"render": values["render"] | chosen}, "the command line")
 
 
-def _render(options: argparse.Namespace, render: Render) -> list[np.ndarray]:
+def _render(out: Path, params: Params) -> list[np.ndarray]:
     """Write the video and its poses; the contact sheet's pictures are returned."""
-    if options.out.suffix.lower() != ".mp4":
-        raise UserError(f"{options.out}: the video is written as mp4; give a name that ends in .mp4")
-    dancer, painter = Dancer.load(Path("models/vae/best.pt"), render.guidance), load_painter(Path("models/gan"))
-    song = rendering.read_song(options.song, dancer.fps, dancer.n_mfcc, options.seconds)
-    landmarks = dancer.dance(song.features, options.seed, render.temperature)
+    if out.suffix.lower() != ".mp4":
+        raise UserError(f"{out}: the video is written as mp4; give a name that ends in .mp4")
+    render = params.render
+    dancer, painter = Dancer.load(VAE / "best.pt", render.guidance), load_painter(GAN)
+    song = rendering.read_song(Path(render.song), dancer.fps, dancer.n_mfcc, render.seconds)
+    landmarks = dancer.dance(song.features, render.seed, render.temperature)
     if render.snap:
         pixels = np.array([dancer.space.width, dancer.space.height], dtype=np.float32)
         landmarks = snap(landmarks * pixels, song.beats, dancer.fps, render.snap) / pixels
     if painter:
         landmarks = painter.figure.fit(landmarks)
-    width = rendering.panel_width(dancer.space, render.height)
-    with VideoWriter(
-        options.out, fps=dancer.fps, width=2 * width if painter else width, height=render.height, audio=song.sound,
-        sample_rate=rendering.SOUND_RATE, crf=render.quality,
-    ) as video:  # fmt: skip
-        pictures = rendering.frames(landmarks, painter, render.height, width)
-        wanted = set(np.linspace(0, len(landmarks) - 1, STILLS).astype(int))
-        stills = []
-        for k, picture in enumerate(tqdm(pictures, desc="render", total=len(landmarks), unit="frame", disable=None)):
-            video.write(picture)
-            if k in wanted:
-                stills.append(picture)
+    fps = render.fps or dancer.fps
+    show = Show(song, rendering.resample(landmarks, dancer.fps, fps), fps, dancer.space, painter, params)
+    stills = _film(out, show)
     np.savez_compressed(
-        options.out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=dancer.space.width,
+        out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=dancer.space.width,
         height=dancer.space.height, beats=song.beats,
     )  # fmt: skip
+    return stills
+
+
+def _film(out: Path, show: Show) -> list[np.ndarray]:
+    """Write the video; the contact sheet's pictures are returned."""
+    render, frames, panels = show.params.render, len(show.poses), show.panels()
+    wanted = set(np.linspace(0, frames - 1, render.stills).astype(int))
+    stills, start = [], time.perf_counter()
+    with VideoWriter(
+        out, show.fps, width=len(panels) * show.width, height=render.height, audio=show.song.sound,
+        sample_rate=rendering.SOUND_RATE, crf=render.quality,
+    ) as video:  # fmt: skip
+        bar = tqdm(show.pictures(panels), desc="render", total=frames, unit=" frames", disable=None)
+        for k, picture in enumerate(bar):
+            video.write(picture)
+            if k in wanted:
+                stills.append(figures.still(picture))
+    print(f"{out}: {frames} frames, {frames / (time.perf_counter() - start):.0f} frames/s")
     return stills
 
 

@@ -167,11 +167,12 @@ def test_every_picture_is_made_of_what_there_is(make_dataset, tmp_path: Path):
 
 def test_a_panel_a_dancer_under_the_names():
     dances = {name: dance(3) for name in ("real", "ours", "retrieval")}
-    frames = list(rendering.side_by_side(dances, 40, 30))
+    panels = {name: rendering.skeletons(poses, 40, 30) for name, poses in dances.items()}
+    frames = list(rendering.captioned(panels, 30))
     assert [frame.shape for frame in frames] == [(40 + rendering.CAPTION_HEIGHT, 90, 3)] * 3
     np.testing.assert_array_equal(frames[1][-40:, 60:], figures.draw_skeleton(dances["ours"][1], 40, 30))
     with pytest.raises(ValueError, match="shorter"):
-        list(rendering.side_by_side({**dances, "ours": dance(2)}, 40, 30))
+        list(rendering.side_by_side({"real": dance(3), "ours": dance(2)}))
 
 
 @pytest.mark.parametrize("rows", [("real", "ours"), ("real", "ours", "lstm", "retrieval")])

@@ -1,6 +1,7 @@
 """A song through both models to a video: lengths, step of sound and dance, the same seed the same file."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, standing
+from drawn_dancer import film as record
+from PIL import Image
 
+import stages.render
 from dancing import figures, rendering
 from dancing.errors import UserError
 from dancing.inference import load_painter
 from dancing.skeleton import PoseSpace
 from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae
-from dancing.video import probe, read_audio, write_audio
+from dancing.video import probe, read_audio, read_frames, write_audio
 
 
 def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
@@ -25,12 +29,27 @@ def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
     return sound
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are kept that were trained once for all tests here."""
+    return tmp_path_factory.mktemp("once")
+
+
 @pytest.fixture
-def trained(make_dataset, make_params, tmp_path: Path) -> Path:
-    """A folder in which the stage render finds params and both models, and a song of three seconds."""
-    dataset, params = make_dataset(), make_params()
-    train_vae(dataset, params.vae, params.prior, tmp_path / "models/vae", tmp_path / "crash")
-    train_gan(dataset, params.gan, tmp_path / "models/gan", tmp_path / "crash")
+def models(once: Path, make_dataset, make_params) -> Path:
+    """Our models, and those that the project started from."""
+    if not (once / "models").exists():
+        ours, seeds = make_params(), make_params({"vae.model": "lstm", "gan.model": "dense"})
+        for params, vae, gan in ((ours, "models/vae", "models/gan"), (seeds, "models/vae/lstm", "models/gan/dense")):
+            train_vae(make_dataset(), params.vae, params.prior, once / vae, once / "crash")
+            train_gan(make_dataset(), params.gan, once / gan, once / "crash")
+    return once / "models"
+
+
+@pytest.fixture
+def trained(models: Path, tmp_path: Path) -> Path:
+    """A folder in which the stage render finds params and models, and a song of three seconds."""
+    shutil.copytree(models, tmp_path / "models")
     (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
     return tmp_path
@@ -103,12 +122,137 @@ def test_a_song_as_long_as_it_is(trained: Path):
         rendering.read_song(trained / "song.wav", 30, 4, 0.01)
 
 
+# -------------------------------------------------------------------------------------------------------- layouts
+
+
+def film(*options: str) -> Path:
+    """`python -m stages.render`, run here and now."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["stages.render", "--out", "y.mp4", *options])
+        stages.render.main()
+    return Path("y.mp4")
+
+
+@pytest.fixture
+def everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a clip whose k-th picture says so by its brightness; where the stage runs."""
+    record(trained / "data/demo/clips/a.mp4", [np.full((64, 64, 3), 8 * k, np.uint8) for k in range(24)])
+    monkeypatch.chdir(trained)
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("layout", "song", "size"),
+    [
+        ("side_by_side", "song.wav", (256, 128)),
+        ("picture", "song.wav", (128, 128)),
+        ("skeleton", "song.wav", (128, 128)),
+        ("comparison", "song.wav", (192, 128)),
+        ("comparison", "data/demo/clips/a.mp4", (288, 128)),
+    ],
+)
+def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int], capsys):
+    info = probe(film("--layout", layout, "--song", song, "--seconds", "0.8"))
+    assert ((info.width, info.height), info.has_audio) == (size, True)
+    assert info.duration == pytest.approx(0.8)
+    said = capsys.readouterr().out
+    assert "y.mp4: 24 frames, " in said
+    assert ("No panel 'real': song.wav is no video of data.clips" in said) == (size[0] == 192)
+
+
+def test_the_real_dance_is_in_step(everything: Path):
+    pictures = read_frames(film("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30)
+    shown = [picture[rendering.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
+    np.testing.assert_allclose(shown, range(24), atol=0.4)
+
+
+def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
+    shutil.rmtree(everything / "models/gan/dense")
+    film("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
+    assert (
+        "No panel 'seed': models/gan/dense/best.pt: no such checkpoint; the stage train_gan" in capsys.readouterr().out
+    )
+    (everything / "models/gan/none.txt").touch()
+    assert probe(film("--song", "song.wav")).width == 128
+    assert "No panel 'ours': gan.model is none" in capsys.readouterr().out
+    with pytest.raises(UserError, match="nothing is left of the layout picture"):
+        film("--layout", "picture", "--song", "song.wav")
+
+
+def test_choices_on_the_command_line_are_checked_as_params_are(everything: Path):
+    with pytest.raises(UserError, match=r"(?s)2 faults.*render\.layout: expected 'side_by_side'.*render\.stills"):
+        film("--layout", "side", "--stills", "0")
+
+
+def test_pictures_stay_after_a_clips_last(everything: Path):
+    clip = everything / "data/demo/clips/a.mp4"
+    pictures = list(rendering.recording(clip, 30, 30, "letterbox", 40, 80))
+    assert [picture.shape for picture in pictures] == [(40, 80, 3)] * 30
+    assert not pictures[20][:, :20].any()  # the square clip, letterboxed
+    np.testing.assert_allclose(
+        [picture[:, 22:58].mean() / 8 for picture in pictures], [*range(24), *[23] * 6], atol=0.4
+    )
+
+
+@pytest.mark.parametrize("fps", [24, 29.97, 60])
+def test_another_frame_rate(everything: Path, fps: float):
+    params = Path("params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(params.replace("fps: null", f"fps: {fps}"), encoding="utf-8")
+    video = film("--song", "song.wav", "--seconds", "2")
+    info, sound, song = probe(video), read_audio(video, 44_100), clicks(2.0)
+    assert info.fps == pytest.approx(fps, rel=1e-4)
+    assert info.duration == pytest.approx(2.0, abs=0.51 / fps)
+    lags = np.arange(-1500, 1501)
+    fit = [np.dot(np.roll(song, lag)[2000:80_000], sound[2000:80_000]) for lag in lags]
+    assert abs(lags[int(np.argmax(fit))]) / 44_100 < 1 / 120
+    with np.load("y.npz") as dance:
+        assert (len(dance["landmarks"]), float(dance["fps"])) == (60, 30)
+
+
+@pytest.mark.parametrize("fps", [24, 60])
+def test_a_resampled_dance_is_the_same_in_time(fps: int):
+    def swing(rate: int) -> np.ndarray:
+        return np.tile(np.sin(5 * np.arange(2 * rate) / rate)[:, None, None], (1, 33, 2)).astype(np.float32)
+
+    dance = rendering.resample(swing(30), 30, fps)
+    assert (dance.shape, dance.dtype) == ((2 * fps, 33, 2), np.float32)
+    np.testing.assert_allclose(dance[: -fps // 30], swing(fps)[: -fps // 30], atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_short_dance_is_resampled(frames: int):
+    dance = np.repeat(standing()[None], frames, axis=0)
+    np.testing.assert_allclose(rendering.resample(dance, 30, 60), np.repeat(dance, 2, axis=0), atol=1e-6)
+    assert len(rendering.resample(dance, 30, 12)) == max(round(frames * 0.4), 1)
+
+
+def test_the_contact_sheet_has_so_many_stills_evenly_spaced(everything: Path):
+    film("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
+    with np.load("y.npz") as dance:
+        chosen = [figures.draw_skeleton(dance["landmarks"][k], 128, 128) for k in (0, 4, 9, 14, 19, 24, 29)]
+    with Image.open("y.png") as sheet:
+        np.testing.assert_array_equal(np.asarray(sheet), figures.grid([chosen[:4], chosen[4:]]))
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "rows", "columns"), [(10, (640, 720), 2, 5), (60, (640, 720), 6, 10), (1, (640, 360), 1, 1)]
+)
+def test_a_contact_sheet_is_about_twice_as_wide_as_high(count: int, size: tuple[int, int], rows: int, columns: int):
+    still = figures.still(np.zeros((*size, 3), np.uint8))
+    assert still.shape == (320, size[1] // 2, 3)
+    assert figures.contact_sheet([still] * count).shape == (322 * rows - 2, (size[1] // 2 + 2) * columns - 2, 3)
+
+
 def test_panels_side_by_side(trained: Path):
     painter, poses = load_painter(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
-    pictures = list(rendering.frames(poses, painter, 90, 80))
-    alone = list(rendering.frames(poses, None, 90, 80))
+    assert painter is not None
+    panels = {
+        "skeleton": rendering.skeletons(poses, 90, 80),
+        "ours": rendering.paintings(poses, painter, 90, 80),
+    }
+    pictures = list(rendering.side_by_side(panels))
     assert [picture.shape for picture in pictures] == [(90, 160, 3)] * 3
-    np.testing.assert_array_equal(alone, np.array(pictures)[:, :, :80])
+    np.testing.assert_array_equal(pictures[0][:, :80], figures.draw_skeleton(poses[0], 90, 80))
 
 
 @pytest.mark.parametrize(("width", "height", "panel"), [(72, 128, 360), (256, 144, 1138)])

@@ -1,5 +1,8 @@
 """Pictures and sound survive the way into a file and back, at the right time."""
 
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from dancing.video import MediaError, VideoWriter, probe, read_audio, read_frames, write_audio
+from dancing.video import _QUEUE, MediaError, VideoWriter, probe, read_audio, read_frames, write_audio
 
 RATE = 15_360
 
@@ -234,6 +237,61 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
         interrupted(path, KeyError("stop"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def write(path: Path, pictures: Iterable[np.ndarray]) -> None:
+    with VideoWriter(path, 30, 64, 48, click(0, 1), RATE) as writer:
+        for picture in pictures:
+            writer.write(picture)
+
+
+def encoders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("encoder")]
+
+
+@pytest.mark.parametrize("after", [0, 1, 29])
+def test_what_the_encoders_thread_raises_arrives_and_nothing_is_left(tmp_path, monkeypatch, after):
+    def fail(self: VideoWriter, _):
+        if self._encoded > after:
+            raise MediaError("no space left")
+
+    monkeypatch.setattr(VideoWriter, "_write_sound", fail)
+    with pytest.raises(MediaError, match="no space"):
+        write(tmp_path / "a.mp4", map(numbered, range(30)))
+    assert list(tmp_path.iterdir()) == []
+    assert not encoders()
+
+
+def test_what_fails_to_draw_stops_the_encoder(tmp_path, monkeypatch):
+    encoded: list[np.ndarray] = []
+    go_on = threading.Event()
+    monkeypatch.setattr(VideoWriter, "_encode", lambda self, frame: go_on.wait() and encoded.append(frame))
+
+    def draw_badly() -> Iterator[np.ndarray]:
+        yield from map(numbered, range(5))
+        threading.Timer(0.1, go_on.set).start()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        write(tmp_path / "a.mp4", draw_badly())
+    assert len(encoded) == 1  # the one that it was at
+    assert list(tmp_path.iterdir()) == []
+    assert not encoders()
+
+
+def test_a_bounded_number_of_pictures_waits(tmp_path, monkeypatch):
+    waiting = []
+    encode = VideoWriter._encode
+
+    def slowly(self: VideoWriter, frame: np.ndarray) -> None:
+        time.sleep(0.002)
+        waiting.append(self._written - self._encoded)
+        encode(self, frame)
+
+    monkeypatch.setattr(VideoWriter, "_encode", slowly)
+    write(tmp_path / "a.mp4", map(numbered, range(60)))
+    assert 1 < max(waiting) <= _QUEUE  # with the one at hand
+    assert probe(tmp_path / "a.mp4").duration == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".m4a"])

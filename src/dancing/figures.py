@@ -19,6 +19,8 @@ _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
 _GROUND = (18, 20, 28)
 #: Landmarks whose paths a trail shows.
 _TRAILING = (LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE)
+#: Height of the pictures on a contact sheet, px.
+STILL_HEIGHT = 320
 #: Lines of the rows of the motion table, the same in every plot.
 _LINES: dict[str, dict[str, Any]] = {
     "real": {"color": "0.15", "linewidth": 1.5},
@@ -151,9 +153,19 @@ def latent_traversal(
     return grid(rows)
 
 
-def contact_sheet(frames: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures of one size, left to right and top to bottom."""
-    return grid([frames[i : i + columns] for i in range(0, len(frames), columns)])
+def still(frame: np.ndarray) -> np.ndarray:
+    """A video's picture (H, W, 3) uint8 as the contact sheet shows it, at most STILL_HEIGHT high."""
+    image = Image.fromarray(frame)
+    image.thumbnail((image.width, STILL_HEIGHT))
+    return np.asarray(image)
+
+
+def contact_sheet(stills: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures of one size, left to right and top to bottom, in a sheet about twice as wide as high."""
+    height, width = stills[0].shape[:2]
+    rows = max(round((len(stills) * width / height / 2) ** 0.5), 1)
+    columns = -(-len(stills) // rows)
+    return grid([stills[i : i + columns] for i in range(0, len(stills), columns)])
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:

@@ -151,11 +151,14 @@ class Evaluate(Section):
 class Render(Section):
     song: Text
     seconds: Positive | None
+    layout: Literal["side_by_side", "picture", "skeleton", "comparison"]
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
+    fps: Annotated[_Number, Field(ge=1, le=120)] | None
     temperature: NotNegative
     guidance: NotNegative
     snap: Annotated[_Number, Field(ge=0, le=0.15)]
     quality: Annotated[int, Field(ge=0, le=51)]
+    stills: Count
     seed: Seed
 
 

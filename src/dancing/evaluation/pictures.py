@@ -99,11 +99,11 @@ def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np
     """A video of the dances to the first song, side by side, with its `first_sound`."""
     dances, shape = _first_song(dataset, moved, slice(round(VIDEO_SECONDS * dataset.fps)))
     width = 2 * round(PANEL_HEIGHT * shape / 2)  # even, as H.264 wants it
-    pictures = rendering.side_by_side(dances, PANEL_HEIGHT, width)
+    panels = {name: rendering.skeletons(dance, PANEL_HEIGHT, width) for name, dance in dances.items()}
     size = {"width": len(dances) * width, "height": PANEL_HEIGHT + rendering.CAPTION_HEIGHT}
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=rendering.SOUND_RATE, crf=23) as video:
-        for picture in pictures:
+        for picture in rendering.captioned(panels, width):
             video.write(picture)
 
 
