@@ -2,9 +2,9 @@
 
     python -m benchmarks.gan_ablation --epochs 3
 
-Takes `data/dataset.h5` and `params.yaml`. The figures are comparable with each other, not with the README's: trainings are
-shorter. Rows: everything; landmarks as plain numbers (each filling a plane) in the place of heatmaps; without the picture
-before; without the plate (black); without feature matching; without more weight on face and hands.
+Takes `data/dataset.h5` and `params.yaml`. The figures are comparable with each other, not with the README's: trainings
+are shorter. Rows: everything; landmarks as plain numbers (each filling a plane) in the place of heatmaps; without the
+picture before; without the plate (black); without feature matching; without more weight on face and hands.
 """
 
 import argparse
