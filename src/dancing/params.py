@@ -123,6 +123,7 @@ class Prior(Section):
 
 class Gan(Section):
     model: Literal["skeleton", "dense", "none"]
+    baseline: bool
     loss: Literal["hinge", "bce"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
@@ -141,6 +142,7 @@ class Gan(Section):
 class Evaluate(Section):
     seeds: Count
     frames: Count
+    feature_steps: Count
     seed: Seed
 
 

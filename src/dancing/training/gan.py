@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,19 @@ from dancing.training.common import (
 )
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
-SAMPLES, VALIDATION = 6, 96
+SAMPLES, VALIDATION = 12, 96
+
+
+@dataclass(frozen=True)
+class GanHistory:
+    """Losses by epoch."""
+
+    gan: History
+    crash: CrashState = field(compare=False)
+
+    def settled(self) -> None:
+        """What was trained is used and kept: forget where an interrupted run would go on."""
+        self.crash.clear()
 
 
 class Pictures:
@@ -95,11 +108,12 @@ def background_plate(pictures: Pictures, count: int = 120) -> torch.Tensor:
 
 def train_gan(
     dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
-) -> History:
+) -> GanHistory:
     """Train `gan.model` on the training part; discriminator and generator take turns, a step each a batch.
 
     Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
-    discriminator, config. Interrupted, it goes on after the last finished epoch. Returns the losses by epoch.
+    discriminator, config. Interrupted, it goes on after the last finished epoch; done, it is done at once until the
+    history that it returns is `settled`.
     """
     device = pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
@@ -113,15 +127,17 @@ def train_gan(
         players[0].plate.copy_(background_plate(train))  # type: ignore[operator]
     trainer = _Trainer(*players, gan, device, total_steps=gan.epochs * gan.steps_per_epoch)
 
+    content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
     history: History = []
     best = float("inf")
     best_checkpoint: dict[str, Any] = {}
     if state := crash.load():
         trainer.load_state_dict(state["trainer"])
         history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
-        save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
+        # DVC empties a stage's outputs before it runs again.
+        save_checkpoint(out / "best.pt", best_checkpoint)
+        save_checkpoint(out / "last.pt", content | {"epoch": len(history), **trainer.weights()})
 
-    content = {"config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump()}
     fixed = val.batch(val.spread(SAMPLES), device)
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
@@ -142,8 +158,7 @@ def train_gan(
         )  # fmt: skip
         show(bar, losses, "train_generator", "train_discriminator", "val_l1")
         on_epoch(Epoch(epoch, losses, lambda: trainer.samples(*fixed)))
-    crash.clear()
-    return history
+    return GanHistory(history, crash)
 
 
 class _Trainer:
