@@ -1,11 +1,14 @@
 """Picture metrics on pictures and poses whose answer is known by hand."""
 
-import json
-
+import cv2
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
 
 from dancing.metrics import image as metrics
 
@@ -87,10 +90,66 @@ def test_each_frame_has_its_own_box():
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(1, 3, 16, 16, dtype=torch.uint8)),
     ],
 )
-@pytest.mark.parametrize("score", [metrics.l1, metrics.psnr, metrics.ssim])
+@pytest.mark.parametrize("score", [metrics.l1, metrics.psnr, metrics.ssim, metrics.ms_ssim])
 def test_pictures_that_cannot_be_compared(score, generated, real):
     with pytest.raises(ValueError, match="expected"):
         score(generated, real)
+
+
+@pytest.mark.parametrize(
+    ("size", "scales"), [((16, 16), 2), ((40, 64), 2), ((72, 128), 3), ((64, 64), 3), ((176, 200), 5)]
+)
+def test_ms_ssim_takes_as_many_scales_as_fit(size, scales):
+    real = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(metrics.ms_ssim(real, real), torch.ones(2))
+    weights = torch.tensor(metrics.SCALE_WEIGHTS[:scales])
+    noisy = real + 0.1
+    known = multiscale_structural_similarity_index_measure(
+        noisy, real, data_range=1.0, reduction="none", betas=tuple((weights / weights.sum()).tolist())
+    )
+    torch.testing.assert_close(metrics.ms_ssim(noisy, real), known)
+    assert (known < 1).all()
+
+
+def texture(height, width):
+    """A cloudy picture (H, W, 3) uint8 in which every place is like no other."""
+    rough = np.random.default_rng(0).uniform(0, 255, (height // 8, width // 8, 3)).astype(np.uint8)
+    return cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def test_a_picture_that_is_shifted_has_no_warping_error():
+    large = texture(120, 144)
+    frames = np.stack([large[16 - 2 * k : 112 - 2 * k, 16 - 3 * k : 128 - 3 * k] for k in range(4)])  # goes to (3, 2)
+    offsets, trusted = metrics.optical_flow(frames)
+    assert offsets.shape == (3, 96, 112, 2)
+    middle = np.zeros_like(trusted)
+    middle[:, 16:-16, 16:-16] = True
+    np.testing.assert_allclose(np.median(offsets[middle], axis=0), [-3, -2], atol=0.1)
+    assert trusted[middle].mean() > 0.95
+    shown = metrics.as_tensor(frames)
+    where = torch.from_numpy(middle & trusted)
+    assert metrics.warping_errors(shown, offsets, where).max() < 0.004  # half a grey level's rounding, and the flow's
+    assert metrics.warping_errors(shown, np.zeros_like(offsets), where).min() > 0.02
+    blinking = shown * torch.tensor([1.0, 0.5, 1.0, 0.5]).view(-1, 1, 1, 1)
+    assert metrics.warping_errors(blinking, offsets, where).min() > 0.1
+    assert metrics.warping_errors(shown, offsets, where & False).isnan().all()
+
+
+def test_what_appears_has_no_flow():
+    frames = np.stack([texture(64, 64)] * 2)
+    frames[1, 20:44, 20:44] = texture(128, 128)[70:94, 70:94]
+    trusted = metrics.optical_flow(frames)[1][0]
+    assert trusted[:16].all()
+    assert not trusted[24:40, 24:40].all()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_sequences_have_no_flow_or_one(frames):
+    shown = np.stack([texture(32, 40)] * frames)
+    offsets, trusted = metrics.optical_flow(shown)
+    assert (offsets.shape, trusted.shape) == ((frames - 1, 32, 40, 2), (frames - 1, 32, 40))
+    errors = metrics.warping_errors(metrics.as_tensor(shown), offsets, torch.from_numpy(trusted))
+    assert errors.tolist() == [0.0] * (frames - 1)
 
 
 def test_box_goes_round_the_seen_landmarks_with_a_margin():
@@ -182,65 +241,3 @@ def test_poses_of_other_shapes_are_refused():
         errors_of(landmarks[:3], landmarks, visibility)
     with pytest.raises(ValueError, match="clips"):
         errors_of(landmarks, landmarks, visibility, clips=["a"])
-
-
-# --------------------------------------------------------------------------------------------------------- the table
-
-
-def test_a_row_of_the_table():
-    frames = 70
-    landmarks, visibility = poses(frames)
-    real = torch.rand(frames, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.5
-    generated = real + 0.1
-    detected = landmarks + np.array([0.15 * TORSO / WIDTH, 0])
-    detected[:7] = np.nan
-    clips = ["one"] * 40 + ["two"] * 30
-    args = generated, real, landmarks, visibility, detected, clips
-    row = metrics.summarise_images(*args, seed=1)
-
-    known = {
-        "psnr": 20, "psnr_crop": 20, "l1": 0.1, "l1_crop": 0.1, "flicker_ratio": 1,
-        "detection_rate": 0.9, "pck_10": 0, "pck_20": 0.9, "pck_10_of_detected": 0, "pck_20_of_detected": 1,
-        "mean_error": 0.15,
-    }  # fmt: skip
-    for name, value in known.items():
-        assert row[name]["mean"] == pytest.approx(value, abs=1e-4), name
-    assert 0 < row["ssim_crop"]["mean"] < 1
-    assert row["psnr"]["n"] == 70
-    assert row["mean_error"]["n"] == 63
-    assert row["flicker"]["n"] == 68  # the first frame of a clip follows no other
-    low, high = row["detection_rate"]["ci95"]
-    assert low < 0.9 < high
-    assert row == metrics.summarise_images(*args, seed=1)
-    json.dumps(row, allow_nan=False)
-
-
-def test_real_pictures_are_the_ceiling_and_one_block_has_no_interval():
-    landmarks, visibility = poses(frames=30)
-    real = pictures(frames=30)
-    row = metrics.summarise_images(real, real, landmarks, visibility, landmarks, None, seed=0)
-    perfect = {"psnr": 100, "ssim": 1, "l1": 0, "detection_rate": 1, "pck_10": 1, "mean_error": 0, "flicker_ratio": 1}
-    for name, value in perfect.items():
-        assert row[name]["mean"] == pytest.approx(value), name
-        assert row[name]["ci95"] is None
-
-
-def test_a_row_where_nobody_is_found_has_nulls():
-    landmarks, visibility = poses(frames=2)
-    still = torch.zeros(2, 3, HEIGHT, WIDTH)
-    row = metrics.summarise_images(still, still, landmarks, visibility, np.full_like(landmarks, np.nan), None, seed=0)
-    assert row["detection_rate"]["mean"] == row["pck_20"]["mean"] == 0
-    assert row["mean_error"] == {"mean": None, "n": 0, "ci95": None}
-    assert row["flicker"]["mean"] == 0
-    assert row["flicker_ratio"]["mean"] is None
-    json.dumps(row, allow_nan=False)
-
-
-def test_every_picture_needs_a_pose():
-    landmarks, visibility = poses(frames=2)
-    with pytest.raises(ValueError, match="a pose for each"):
-        metrics.summarise_images(pictures(3), pictures(3), landmarks, visibility, landmarks, None, seed=0)
-
-
-def test_blocks_end_with_their_clip():
-    assert metrics._block_numbers(np.array([1, 1, 1, 1, 1, 0, 0, 0]), 2).tolist() == [0, 0, 1, 1, 2, 3, 3, 4]

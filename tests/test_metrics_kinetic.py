@@ -6,70 +6,11 @@ import numpy as np
 import pytest
 
 from dancing.metrics import controls
-from dancing.metrics.kinetic import (
-    WINDOW,
-    KineticSpace,
-    distances,
-    frechet,
-    kernel_means,
-    kinetic_features,
-    mmd2,
-    mmd2_floor,
-    over_pairs,
-    window_features,
-)
+from dancing.metrics.kinetic import WINDOW, KineticSpace, distances, frechet, kinetic_features, window_features
 from dancing.metrics.motion import FPS, JOINTS, Motion, prepare
 from dancing.metrics.table import Reference, kinetic_row
 
 MOCAP = Path(__file__).parents[2] / "shared/data/mocap"
-ONE, OTHER = np.array([1.0, 1, 0, 0]), np.array([0.0, 0, 1, 1])  # the first two units, the last two
-
-
-def column(*values):
-    return np.array(values, dtype=float)[:, None]
-
-
-def test_mmd_by_hand():
-    # k(1, 0) = k(0, 0) = 1, k(1, 1) = 8. Within the first group: units {1, 0} and {1}, (8 + 1) / 2; all others 1.
-    means = kernel_means([column(1, 0), column(1), column(0), column(0)])
-    assert mmd2(means, ONE, OTHER) == pytest.approx(4.5 + 1 - 2)
-    # k(1, -1) = 0: opposite poles seem closer to the middle than the middle to itself. Unbiased may be negative.
-    means = kernel_means([column(1), column(-1), column(0), column(0)])
-    assert mmd2(means, ONE, OTHER) == pytest.approx(0 + 1 - 2)
-
-
-def test_mmd_weighs_units_and_never_pairs_a_unit_with_itself():
-    means = kernel_means([column(1), column(2), column(0), column(0)])
-    twice = mmd2(means, np.array([[2.0, 1, 0, 0], [1, 1, 0, 0], [2, 0, 0, 0]]), OTHER)
-    cross = over_pairs(means, np.array([2.0, 1, 0, 0]), OTHER)
-    assert twice[0] == pytest.approx(27 + 1 - 2 * cross)  # k(1, 2) = 27 is the only pair within
-    assert twice[1] == pytest.approx(27 + 1 - 2 * 1)
-    assert np.isnan(twice[2])  # one unit has no pair
-
-
-def test_mmd_is_unbiased_although_a_dance_resembles_itself():
-    rng = np.random.default_rng(0)
-    by_dance, by_window = [], []
-    for _ in range(1500):
-        dances = rng.normal(0, 0.5, (5, 1, 2)) + rng.normal(0, 0.5, (5, 4, 2))  # four windows about each dance's own
-        group = np.array([1.0, 1, 0, 0, 0])
-        by_dance.append(mmd2(kernel_means(list(dances)), group, 1 - group))
-        each = np.repeat(group, 4)
-        by_window.append(mmd2(kernel_means(list(dances.reshape(20, 1, 2))), each, 1 - each))
-    error = np.std(by_dance) / np.sqrt(len(by_dance))
-    assert abs(np.mean(by_dance)) < 3 * error
-    assert np.mean(by_window) > 10 * error  # what windows taken for independent would have said
-
-
-def test_floor_is_the_usual_size_of_an_estimate_where_nothing_differs():
-    rng = np.random.default_rng(1)
-    units = list(rng.normal(0, 1, (24, 6, 3)))
-    floor = mmd2_floor(kernel_means(units), 3, seed=0)
-    old, new = np.repeat([1.0, 0.0], [24, 3]), np.repeat([0.0, 1.0], [24, 3])
-    fresh = [mmd2(kernel_means([*units, *rng.normal(0, 1, (3, 6, 3))]), old, new) for _ in range(200)]
-    assert floor == pytest.approx(np.abs(fresh).mean(), rel=0.4)
-    assert floor == mmd2_floor(kernel_means(units), 3, seed=0)
-    assert np.isnan(mmd2_floor(kernel_means(units[:3]), 3, seed=0))
 
 
 def test_frechet_of_known_gaussians_and_of_too_few_windows():

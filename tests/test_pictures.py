@@ -108,6 +108,31 @@ def test_each_latent_is_shown_when_it_does_most(make_dataset, tmp_path: Path, fr
         assert all(np.abs(shown[row + 2][0] - shown[row][0]).max() > 0.1 for row in (0, 3))
 
 
+@pytest.mark.parametrize(
+    ("samples", "size", "blocks"), [(12, (128, 72), 4), (12, (72, 128), 2), (8, (64, 64), 2), (1, (64, 64), 1)]
+)
+def test_samples_stand_in_equal_blocks_of_named_columns(samples, size, blocks):
+    height, width = size
+    real = np.arange(samples, dtype=np.uint8)[:, None, None, None] * np.ones((1, height, width, 3), np.uint8)
+    sheet = figures.sample_grid({"landmarks": dance(samples), "real": real, "generated": 255 - real})
+    rows = samples // blocks
+    assert sheet.shape == (figures.CAPTION_HEIGHT + rows * (height + 2), 3 * blocks * (width + 2) - 2, 3)
+    first = sheet[figures.CAPTION_HEIGHT + 2 :][:height]
+    np.testing.assert_array_equal(first[:, width + 2 : 2 * width + 2], real[0])
+    np.testing.assert_array_equal(first[:, -width:], 255 - real[blocks - 1])  # row by row
+
+
+def test_heat_and_maps_have_one_scale():
+    hot = figures.heat(np.array([[0.0, 0.25, 0.5, 9.0]]), 0.5)
+    assert hot.shape == (1, 4, 3)
+    assert hot[0, 0].sum() < 10
+    np.testing.assert_array_equal(hot[0, 2], hot[0, 3])
+    assert (np.diff(hot.sum(axis=-1).astype(int)[0]) >= 0).all()
+    figure = figures.maps({"real": np.full((4, 6), np.nan), "ours": np.eye(4, 6)}, "title")
+    assert [axes.images[0].get_clim() for axes in figure.axes[:2]] == [(0, 1), (0, 1)]
+    assert figures.maps({"real": np.zeros((4, 6))}, "title").axes[0].images[0].get_clim() == (0, 1)
+
+
 # ---------------------------------------------------------------------------------------------------------- plots
 
 

@@ -81,7 +81,12 @@ def test_clips_in_dance_out(project: Path):
     assert motion["real"]["magnitude"] == pytest.approx(1.0)
     assert set(motion) >= {"ours", "real", "ours_to_other_music"}
     assert probe(project / "plots/evaluate/comparison.mp4").has_audio
-    assert "ssim_crop" in json.loads((project / "metrics/image.json").read_text())["ours"]
+    painted = json.loads((project / "metrics/image.json").read_text())
+    assert set(painted) == {
+        "ours", "dense", "nearest", "reencoded", "real", "shuffled", "mean_frame", "ours_danced"
+    }  # fmt: skip
+    assert {"ssim_crop", "ms_ssim", "warping_ratio", "pck_20", "density", "coverage"} <= set(painted["ours"])
+    assert (project / "models/gan/dense/best.pt").is_file()
 
 
 def test_a_second_repro_runs_nothing(project: Path):
@@ -133,7 +138,8 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     }
     assert "dance.mp4" in artifacts["render"]
     assert {"curves.png", "checkpoints", "images"} <= artifacts["train_gan"]
-    pictures = {f"{name}.png" for name in ("speed", "dances", "locking", "traversal", "pictures")}
+    motion = ("speed", "dances", "locking", "traversal")
+    pictures = {f"{name}.png" for name in (*motion, "pictures", "danced", "worst", "flicker")}
     assert {"motion.json", "comparison.mp4", *pictures} <= artifacts["evaluate"]
 
     models = mlflow.search_logged_models([experiment.experiment_id], output_format="list")

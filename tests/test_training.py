@@ -50,7 +50,7 @@ def test_one_batch_is_learnt_by_heart(make_dataset, make_params, tmp_path: Path)
 
 def test_a_gan_learns_its_pictures(make_dataset, make_params, tmp_path: Path):
     gan = make_params({"gan.epochs": 10, "gan.steps_per_epoch": 10}).gan
-    history = train_gan(make_dataset(frames=24), gan, tmp_path / "out", tmp_path / "crash")
+    history = train_gan(make_dataset(frames=24), gan, tmp_path / "out", tmp_path / "crash").gan
     assert history[-1]["train_l1"] < 0.6 * history[0]["train_l1"]
 
 
@@ -111,10 +111,16 @@ def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Pa
     with pytest.raises(KilledError):
         train_gan(dataset, gan, tmp_path / "parts", tmp_path / "b", kill_at(1))
     shutil.rmtree(tmp_path / "parts")
-    assert train_gan(dataset, gan, tmp_path / "parts", tmp_path / "b") == whole
+    parts = train_gan(dataset, gan, tmp_path / "parts", tmp_path / "b")
+    assert parts == whole
+    # Until it is settled, a finished training is done at once.
+    assert train_gan(dataset, gan, tmp_path / "again", tmp_path / "b", kill_at(3)) == whole
+    parts.settled()
+    assert not list((tmp_path / "b").iterdir())
     for part in ("generator", "discriminator"):
         for name in ("best.pt", "last.pt"):
-            assert same(*(load_checkpoint(tmp_path / d / name, "")[part] for d in ("whole", "parts")))
+            for other in ("parts", "again"):
+                assert same(*(load_checkpoint(tmp_path / d / name, "")[part] for d in ("whole", other)))
 
 
 def test_other_params_do_not_take_over_a_crash_state(tmp_path: Path):

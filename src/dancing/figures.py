@@ -17,6 +17,7 @@ from dancing.skeleton import BONES, LANDMARKS, LEFT_ANKLE, LEFT_WRIST, RIGHT_ANK
 mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
 _GROUND = (18, 20, 28)
+CAPTION_HEIGHT = 22  # px, of the names above a sheet's columns
 #: Landmarks whose paths a trail shows.
 _TRAILING = (LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE)
 #: Height of the pictures on a contact sheet, px.
@@ -116,11 +117,56 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
     return sheet
 
 
+def columns(shown: Mapping[str, Sequence[np.ndarray]], height: int, width: int) -> np.ndarray:
+    """The same samples several ways, a named column each; broken into equal blocks side by side, for a sheet
+    that is wider than high.
+
+    Args:
+        shown: name -> pictures (H, W, 3) uint8, or poses (33, 2) in [0, 1], which are drawn; as many of each.
+        height, width: px of a cell, the pictures' own.
+    """
+    rows = [
+        [cell if cell.ndim == 3 else draw_skeleton(cell, height, width) for cell in row]
+        for row in zip(*shown.values(), strict=True)
+    ]
+    square = (2 * len(rows) * height / (len(shown) * width)) ** 0.5
+    whole = [n for n in range(1, len(rows) + 1) if len(rows) % n == 0]  # numbers of blocks that leave no gap
+    blocks = min(whole, key=lambda n: abs(np.log(n / square)))
+    header = [caption(name, CAPTION_HEIGHT, width) for name in shown]
+    sheet = [header * blocks]
+    sheet += [[cell for row in rows[i : i + blocks] for cell in row] for i in range(0, len(rows), blocks)]
+    return grid(sheet)
+
+
 def sample_grid(samples: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A GAN's fixed samples: poses, real pictures, generated pictures, a row each."""
+    """A GAN's fixed samples: pose, real picture, generated picture."""
     height, width = samples["real"].shape[1:3]
-    skeletons = [draw_skeleton(pose, height, width) for pose in samples["landmarks"]]
-    return grid([skeletons, list(samples["real"]), list(samples["generated"])])
+    shown = {"pose": samples["landmarks"], "real": samples["real"], "ours": samples["generated"]}
+    return columns({name: list(cells) for name, cells in shown.items()}, height, width)
+
+
+def heat(values: np.ndarray, highest: float) -> np.ndarray:
+    """Numbers (..., H, W) as pictures (..., H, W, 3) uint8: black is 0, the brightest is `highest` and above."""
+    colours = mpl.colormaps["inferno"](np.clip(values / highest, 0, 1))
+    return (255 * colours[..., :3]).astype(np.uint8)
+
+
+def maps(shown: Mapping[str, np.ndarray], title: str) -> Figure:
+    """Maps (H, W) side by side on one scale, which begins at 0; NaN is grey."""
+    height, width = next(iter(shown.values())).shape
+    figure = Figure(figsize=(1.2 + 3.6 * len(shown) * width / height, 4.4), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    known = [values[np.isfinite(values)] for values in shown.values()]
+    highest = max((float(np.percentile(values, 99.5)) for values in known if len(values)), default=0.0) or 1.0
+    for axes, (name, values) in zip(panels, shown.items(), strict=True):
+        image = axes.imshow(values, vmin=0, vmax=highest, cmap="inferno", interpolation="nearest")
+        axes.set_facecolor("0.6")
+        axes.set_title(name, fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    figure.colorbar(image, ax=panels, shrink=0.8, extend="max")
+    figure.suptitle(title, fontsize=10)
+    return figure
 
 
 def dance_strip(dances: Mapping[str, np.ndarray], height: int, width: int, columns: int = 10) -> np.ndarray:

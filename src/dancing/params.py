@@ -124,6 +124,7 @@ class Prior(Section):
 class Gan(Section):
     model: Literal["skeleton", "dense", "none"]
     subject: str | None
+    baseline: bool
     loss: Literal["hinge", "bce", "wgan_gp"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
@@ -145,6 +146,7 @@ class Gan(Section):
 class Evaluate(Section):
     seeds: Count
     frames: Count
+    feature_steps: Count
     seed: Seed
 
 

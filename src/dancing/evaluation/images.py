@@ -1,11 +1,14 @@
-"""The test part as the painter draws it, beside the real pictures.
+"""The test part as painters draw it, beside the real pictures and beside what asks for no painter.
 
-Letters: N frames compared.
+Letters: N frames compared, H x W pixels.
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
 
@@ -13,13 +16,20 @@ from dancing import pose
 from dancing.evaluation.common import held_out
 from dancing.hdf5 import Dataset
 from dancing.inference import Painter
-from dancing.metrics import image
+from dancing.metrics import image, image_table
+from dancing.metrics.controls import nearest_poses
 from dancing.metrics.table import Row
+from dancing.models.feature_net import FeatureNet
+from dancing.training.common import pick_device
+from dancing.training.features import person, scaled, train_features
+from dancing.video import VideoWriter, read_frames
 
 #: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
 RUN = 10
-#: What of a row of pictures says something where there is no real picture to compare with.
-REDETECTION = ("detection_rate", "pck_10", "pck_20", "mean_error")
+#: Real training pictures, evenly spread, that features are learnt from; sets are compared with every other of them.
+LEARNT = 600
+#: Added to the seed for the feature network: whatever a painter was trained with, this is another one.
+FEATURE_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -27,35 +37,90 @@ class ImageResult:
     """Rows of the table of pictures, and the pictures behind them."""
 
     rows: dict[str, Row]
-    real: np.ndarray  # (N, H, W, 3) uint8
-    generated: np.ndarray  # (N, H, W, 3) uint8, of the real poses
-    danced: np.ndarray  # (N, H, W, 3) uint8, of generated poses
+    pictures: dict[str, np.ndarray]  # row -> (N, H, W, 3) uint8
+    landmarks: np.ndarray  # (N, 33, 2) in [0, 1], the real poses
+    danced: np.ndarray  # (N, H, W, 3) uint8, ours of generated poses
+    danced_landmarks: np.ndarray  # (N, 33, 2)
+    boxes: torch.Tensor  # (N, 4) px, round the real person
+    runs: np.ndarray  # (N,) which run of neighbours a frame is of, from 0
 
 
 def evaluate_images(
-    dataset: Dataset, painter: Painter, dances: Sequence[np.ndarray], frames: int, seed: int
+    dataset: Dataset, painters: Mapping[str, Painter], dances: Sequence[np.ndarray], frames: int, feature_steps: int,
+    quality: int, seed: int,
 ) -> ImageResult:  # fmt: skip
-    """Paint at most `frames` test poses, real ones and those of `dances` (one a test piece), and measure."""
+    """Paint at most `frames` test poses in runs of neighbours, and measure.
+
+    Args:
+        dataset: all of whose pieces have pictures.
+        painters: row names -> trained models; "ours" must be there.
+        dances: generated poses, (T, 33, 2) in [0, 1] one a test piece.
+        frames: pictures compared.
+        feature_steps: batches that the own feature network learns from.
+        quality: x264's constant rate factor, of the row "reencoded".
+        seed: of the bootstrap and the feature network.
+
+    Returns:
+        Rows, all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES` but where said otherwise:
+
+        - each painter's name;
+        - nearest: the training picture whose pose is nearest, what playing real pictures would look like;
+        - shuffled: ours of other poses, the chance level of what looks at the pose;
+        - reencoded: the real pictures, once through the video codec that render writes: what no eye misses;
+        - mean_frame: the mean training picture, which shows nobody; without re-detection;
+        - real: the ceiling; without `FIDELITY`, which compares with it;
+        - ours_danced: generated poses, which no real pictures show; `REDETECTION` alone.
+
+    Raises:
+        UserError: where there is no test part, or no picture to learn features from.
+    """
     pieces = held_out(dataset)
-    runs = _runs([len(piece) for piece in pieces], frames)
-    real = np.concatenate([dataset.frames(pieces[i], start, stop) for i, start, stop in runs])
-    landmarks = np.concatenate([pieces[i].landmarks[start:stop] for i, start, stop in runs])
-    visibility = np.concatenate([pieces[i].visibility[start:stop] for i, start, stop in runs])
-    number = [run for run, (_, start, stop) in enumerate(runs) for _ in range(start, stop)]
-    danced_landmarks = np.concatenate([dances[i][start:stop] for i, start, stop in runs])
-    generated = np.stack(list(painter.paint(landmarks)))
-    danced = np.stack(list(painter.paint(danced_landmarks)))
+    train = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
+    cut = _runs([len(piece) for piece in pieces], frames)
+    real = np.concatenate([dataset.frames(pieces[i], start, stop) for i, start, stop in cut])
+    poses = [pieces[i].landmarks[start:stop] for i, start, stop in cut]
+    danced_poses = [dances[i][start:stop] for i, start, stop in cut]
+    landmarks, visibility = np.concatenate(poses), np.concatenate([pieces[i].visibility[a:b] for i, a, b in cut])
+    runs = np.repeat(np.arange(len(cut)), [stop - start for _, start, stop in cut])
 
-    def row(pictures: np.ndarray, beside: np.ndarray, poses: np.ndarray, seen: np.ndarray) -> Row:
-        found, _ = pose.detect_still(pictures)
-        return image.summarise_images(_tensor(pictures), _tensor(beside), poses, seen, found, number, seed)
+    pictures = {name: _painted(painter, poses) for name, painter in painters.items()}
+    library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a row for each of `train`
+    nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
+    pictures["nearest"] = np.stack([dataset.frame(*train[row]) for row in nearest])
+    pictures["reencoded"] = _reencoded(real, dataset.fps, quality)
+    pictures["real"] = real
+    danced = _painted(painters["ours"], danced_poses)
+    found = _redetected(pictures | {"ours_danced": danced})
 
-    rows = {
-        "ours": row(generated, real, landmarks, visibility),
-        "real": _only_redetection(row(real, real, landmarks, visibility)),
-        "ours_danced": _only_redetection(row(danced, danced, danced_landmarks, np.ones_like(visibility))),
-    }
-    return ImageResult(rows, real, generated, danced)
+    # Whole runs change places: those pictures are what the painter makes of the other poses, and are not made again.
+    elsewhere = np.roll(np.arange(len(real)), RUN * (len(cut) // 2) or len(real) // 2)
+    pictures["shuffled"], found["shuffled"] = pictures["ours"][elsewhere], found["ours"][elsewhere]
+    some = np.linspace(0, len(train) - 1, min(LEARNT, len(train))).astype(int)
+    learnt = np.stack([dataset.frame(*train[row]) for row in some])
+    pictures["mean_frame"] = np.repeat(learnt.mean(axis=0, keepdims=True).round().astype(np.uint8), len(real), axis=0)
+
+    boxes = image.person_boxes(landmarks, visibility, dataset.width, dataset.height)
+    steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
+    task_seed, device = seed + FEATURE_SEED, pick_device()
+    net, _ = train_features(learnt, library[some], "degradation", feature_steps, task_seed, device)
+    likeness = image_table.FeatureReference.of(_features(net, learnt[::2], library[some[::2]]), runs, seed)
+
+    def row(name: str) -> Row:
+        shown, cells = image.as_tensor(pictures[name]), Row()
+        if name != "real":
+            cells |= image_table.fidelity_row(shown, image.as_tensor(real), boxes, runs, seed)
+        if name in found:
+            cells |= redetection(found[name], landmarks, visibility)
+        features = _features(net, pictures[name], landmarks)
+        return cells | steadiness.row(shown, runs, seed) | likeness.row(features, runs, seed)
+
+    def redetection(detected: np.ndarray, asked: np.ndarray, seen: np.ndarray) -> Row:
+        return image_table.redetection_row(detected, asked, seen, dataset.width, dataset.height, runs, seed)
+
+    danced_landmarks = np.concatenate(danced_poses)
+    rows = {name: row(name) for name in pictures}
+    rows["ours_danced"] = redetection(found["ours_danced"], danced_landmarks, np.ones_like(visibility))
+    return ImageResult(rows, pictures, landmarks, danced, danced_landmarks, boxes, runs)
 
 
 def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
@@ -65,9 +130,34 @@ def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
     return [candidates[k] for k in np.linspace(0, len(candidates) - 1, count).astype(int)]
 
 
-def _only_redetection(row: Row) -> Row:
-    return {name: row[name] for name in REDETECTION}
+def _painted(painter: Painter, poses: Iterable[np.ndarray]) -> np.ndarray:
+    """Run by run: a picture may depend on the one before it."""
+    return np.stack([picture for run in poses for picture in painter.paint(run)])
 
 
-def _tensor(pictures: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+def _reencoded(pictures: np.ndarray, fps: int, quality: int) -> np.ndarray:
+    """(N, H, W, 3) uint8 -> the same through H.264 and back."""
+    height, width = pictures.shape[1:3]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "real.mp4"
+        with VideoWriter(path, fps, width, height, crf=quality) as video:
+            for picture in pictures:
+                video.write(picture)
+        return np.stack(list(read_frames(path, fps)))
+
+
+def _redetected(pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The poses found in the pictures of every row, (N, 33, 2) each; a process a core, since a detector uses one."""
+    parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(-1), len(pictures)))
+    found = parallel(joblib.delayed(pose.detect_still)(shown) for shown in pictures.values())
+    return {name: landmarks for name, (landmarks, _) in zip(pictures, found, strict=True)}
+
+
+def _features(net: FeatureNet, pictures: np.ndarray, landmarks: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8 of poses (n, 33, 2) as the network sees the person in them, (n, D)."""
+    device, pooled = next(net.parameters()).device, []
+    for first in range(0, len(pictures), batch):
+        shown = scaled(pictures[first : first + batch]).to(device)
+        poses = torch.from_numpy(landmarks[first : first + batch]).to(device)
+        pooled.append(net.pooled(shown, person(poses, *shown.shape[2:])).cpu())
+    return torch.cat(pooled).numpy()

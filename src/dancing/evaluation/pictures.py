@@ -1,9 +1,12 @@
-"""The table of motion to look at: speed over the beats, skeletons, tempo locking, latents, and a video to listen to.
+"""The tables to look at.
 
-Letters: T frames of a dance.
+Motion: speed over the beats, skeletons, tempo locking, latents, and a video to listen to. Pictures: side by side, the
+worst ones, and where they flicker.
+
+Letters: T frames of a dance, N pictures compared, H x W pixels.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,10 @@ import numpy as np
 from dancing import figures, rendering
 from dancing.errors import UserError
 from dancing.evaluation.common import held_out
+from dancing.evaluation.images import ImageResult
 from dancing.evaluation.motion import MotionResult
 from dancing.hdf5 import Dataset
+from dancing.metrics.image import as_tensor, inside, ssim
 from dancing.metrics.motion import FPS, prepare
 from dancing.metrics.rhythm import PERIODS, STRETCHES, WRONG, body_speed
 from dancing.video import MediaError, VideoWriter, read_audio
@@ -23,6 +28,9 @@ SPEED_SONGS, SPEED_SECONDS = 6, 15.0  # songs at most, evenly spaced over the te
 STRIP_SECONDS, STRIP_COLUMNS = 3.0, 12  # the middle of the first song, a quarter of a second a step
 TRAIL_SECONDS = 0.5
 VIDEO_SECONDS = 20.0  # the first song's beginning, at most
+PAINTED = ("real", "ours", "dense")  # rows of the table of pictures, likewise
+SAMPLES, WORST = 12, 8  # pictures side by side
+WORST_ERROR = 0.5  # of the range, in white
 CELL_HEIGHT, PANEL_HEIGHT = 200, 288  # px, of a skeleton in a picture and in the video
 
 
@@ -72,6 +80,53 @@ def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: 
     names = [f"latent {n}" for n in range(1, len(traversal) + 1)]
     sheet = figures.latent_traversal(near, values, names, CELL_HEIGHT, round(CELL_HEIGHT * shape))
     figures.save_picture(path, sheet)
+
+
+def save_samples(path: Path, painted: ImageResult) -> None:
+    """Held-out poses, evenly spread, as everybody paints them."""
+    some = np.linspace(0, len(painted.landmarks) - 1, min(SAMPLES, len(painted.landmarks))).astype(int)
+    shown = {name: painted.pictures[name][some] for name in PAINTED if name in painted.pictures}
+    _save_columns(path, {"pose": painted.landmarks[some], **shown})
+
+
+def save_danced(path: Path, painted: ImageResult) -> None:
+    """Generated poses, evenly spread, as ours paints them."""
+    some = np.linspace(0, len(painted.danced) - 1, min(SAMPLES, len(painted.danced))).astype(int)
+    _save_columns(path, {"danced": painted.danced_landmarks[some], "ours": painted.danced[some]})
+
+
+def save_worst(path: Path, painted: ImageResult) -> None:
+    """Where ours is least like the real person (SSIM of the crop), worst first, with the absolute error.
+
+    One frame of a run of neighbours, which would all show the same.
+    """
+    real, ours = painted.pictures["real"], painted.pictures["ours"]
+    scores = ssim(as_tensor(ours), as_tensor(real), painted.boxes).numpy()
+    _, firsts = np.unique(painted.runs[np.argsort(scores)], return_index=True)
+    worst = np.argsort(scores)[np.sort(firsts)[:WORST]]
+    errors = np.abs(ours[worst].astype(float) - real[worst]).mean(axis=-1) / 255  # (n, H, W)
+    shown = {"real": real[worst], "ours": ours[worst], "error": figures.heat(errors, WORST_ERROR)}
+    _save_columns(path, {"pose": painted.landmarks[worst], **shown})
+
+
+def save_flicker(path: Path, painted: ImageResult) -> None:
+    """Mean absolute change from frame to frame of every pixel while it lies outside the person's box; grey: never."""
+    height, width = painted.pictures["real"].shape[1:3]
+    person = inside(painted.boxes, height, width).numpy()
+    together = np.diff(painted.runs) == 0
+    outside = ~(person[1:] | person[:-1])[together]  # (pairs, H, W)
+    counts = outside.sum(axis=0)
+    shown = {}
+    for name in (name for name in PAINTED if name in painted.pictures):
+        pictures = painted.pictures[name].astype(np.float32) / 255
+        changes = np.abs(pictures[1:] - pictures[:-1]).mean(axis=-1)[together]
+        shown[name] = np.where(counts > 0, (changes * outside).sum(axis=0) / np.maximum(counts, 1), np.nan)
+    figures.save_figure(path, figures.maps(shown, "mean absolute change a frame, of a range of 1, outside the person"))
+
+
+def _save_columns(path: Path, shown: Mapping[str, np.ndarray]) -> None:
+    height, width = shown["ours"].shape[1:3]
+    figures.save_picture(path, figures.columns({name: list(cells) for name, cells in shown.items()}, height, width))
 
 
 def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""What a dance must be better than: the wrong music, a pose that stands, white noise.
+"""What a dance must be better than: the wrong music, a pose that stands, white noise; a picture: the nearest real one.
 
-The strongest control, real dance chosen by ear, is `dancing.retrieval`.
+The strongest control of dances, real dance chosen by ear, is `dancing.retrieval`.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from dancing.metrics.motion import magnitude, prepare
+from dancing.metrics.motion import JOINTS, magnitude, prepare
 from dancing.metrics.rhythm import beats_within
 
 SMALL = 0.01  # torso lengths: noise that moves a joint without moving what it is measured by
@@ -66,3 +66,17 @@ def shuffled(beats: Sequence[np.ndarray], durations: Sequence[float], rng: np.ra
         further = other[-1] + period * np.arange(1, max(0.0, duration - other[-1]) / period + 1)
         pairs.append(beats_within(np.concatenate([other, further]), duration))
     return pairs
+
+
+def nearest_poses(landmarks: np.ndarray, library: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Which pose of a library is nearest to each of some poses where it stands: (N,) rows.
+
+    By the mean squared distance of the 13 joints in px. Over the torso it would choose the same: a pose is compared
+    with all others by its own.
+
+    Args:
+        landmarks, library: (N, 33, 2) and (M, 33, 2) in [0, 1].
+        width, height: px of the pictures that both are in.
+    """
+    ours, others = ((poses[:, JOINTS] * [width, height]).reshape(len(poses), -1) for poses in (landmarks, library))
+    return ((others**2).sum(axis=1) - 2 * ours @ others.T).argmin(axis=1)  # but for what is the same for all others

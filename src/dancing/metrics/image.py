@@ -1,25 +1,37 @@
 """How true generated pictures are: to the real ones, and to the pose that they were asked to show.
 
 Pure functions. Pictures are torch tensors, one score a frame; poses are numpy arrays that a detector has found
-elsewhere. `summarise_images` makes one row of a table.
+elsewhere. `image_table` makes rows of a table of them.
 
 Letters: N frames, H x W pixels, J = 13 joints. Pictures (N, 3, H, W) float in [0, 1]; landmarks (N, 33, 2) as fractions
 of the picture; boxes (N, 4) whole pixels: left, top, right, bottom, the last two not included.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    multiscale_structural_similarity_index_measure,
+    structural_similarity_index_measure,
+)
 
-from dancing.metrics.bootstrap import interval
 from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS
 
 BEST_PSNR = 100.0  # dB, of equal pictures: infinity has no mean, and no number in JSON
-CHUNK = 32  # frames scored at once, or the maps of a long clip fill the memory
+SSIM_WINDOW = 11  # px
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM, fine to coarse (Wang et al., 2003)
+
+Clips = Sequence[int | str] | np.ndarray  # (N,) any names of the frames' clips
 
 # ---------------------------------------------------------------------------------------------------------- pictures
+
+
+def as_tensor(pictures: np.ndarray) -> torch.Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float in [0, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
 def person_boxes(
@@ -47,8 +59,8 @@ def person_boxes(
     return torch.from_numpy(np.concatenate([low, high], axis=1).astype(np.int64))
 
 
-def _inside(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """(N, 4) -> (N, H, W) bool."""
+def inside(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Which pixels lie in each box: (N, 4) -> (N, H, W) bool."""
     left, top, right, bottom = boxes.unbind(dim=1)
     x, y = torch.arange(width, device=boxes.device), torch.arange(height, device=boxes.device)
     columns = (x >= left[:, None]) & (x < right[:, None])  # (N, W)
@@ -70,7 +82,7 @@ def _crop(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | Non
         raise ValueError(f"expected two equal shapes (N, 3, H, W), got {tuple(generated.shape)}, {tuple(real.shape)}")
     if not (generated.is_floating_point() and real.is_floating_point()):
         raise ValueError(f"expected float pictures in [0, 1], got {generated.dtype} and {real.dtype}")
-    return None if boxes is None else _inside(boxes.to(real.device), *real.shape[2:])
+    return None if boxes is None else inside(boxes.to(real.device), *real.shape[2:])
 
 
 def l1(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
@@ -109,6 +121,23 @@ def ssim(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None
     return _frame_means(maps, where)
 
 
+def ms_ssim(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Multi-scale structural similarity of each whole frame (Wang et al., Asilomar 2003), (N,), at most 1.
+
+    Of the five scales, each half the one before, those are used on which torchmetrics lets the window of 11 px slide:
+    n scales need 11 (n - 1)^2 px on the shorter side (three from 44 px up, five from 176 px), and their
+    weights are scaled to a sum of 1. Raises as `l1`, and torch does for pictures under 12 pixels.
+    """
+    _crop(generated, real, None)
+    shorter = min(real.shape[2:])
+    scales = max(n for n in range(1, 6) if shorter >= SSIM_WINDOW * (n - 1) ** 2)
+    weights = SCALE_WEIGHTS[:scales]
+    return multiscale_structural_similarity_index_measure(
+        generated, real, data_range=1.0, reduction="none", kernel_size=SSIM_WINDOW,
+        betas=tuple(weight / sum(weights) for weight in weights),
+    )  # fmt: skip
+
+
 def frame_changes(frames: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """Mean absolute change from each frame to the next outside the person's box in both: (N - 1,), in [0, 1].
 
@@ -128,11 +157,62 @@ def flicker(frames: torch.Tensor, boxes: torch.Tensor) -> float:
     return float(changes.nanmean()) if len(changes) else float("nan")
 
 
+def optical_flow(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the picture before it each pixel of a picture was (Kroeger et al., Dense Inverse Search, ECCV 2016).
+
+    Args:
+        frames: (N, H, W, 3) uint8, real ones, in order.
+
+    Returns:
+        Offsets (N - 1, H, W, 2) float32, x and y in px, and whether to trust them, (N - 1, H, W) bool: where the flow
+        forth and that back agree. What one picture hides of the other has no flow (Sundaram et al., ECCV 2010).
+    """
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(0)  # dancers are small here: half the size, the preset's, loses hands
+    offsets, trusted = np.zeros((len(frames) - 1, *frames.shape[1:3], 2), np.float32), []
+    for k, (before, after) in enumerate(pairwise(grey)):
+        offsets[k] = back = flow.calc(after, before, None)  # type: ignore[call-overload]
+        forth = _seen_through(flow.calc(before, after, None), back)  # type: ignore[call-overload]
+        disagreement = ((back + forth) ** 2).sum(axis=-1)
+        trusted.append(disagreement <= 0.01 * ((back**2).sum(axis=-1) + (forth**2).sum(axis=-1)) + 0.5)
+    return offsets, np.array(trusted, dtype=bool).reshape(offsets.shape[:3])
+
+
+def warping_errors(frames: torch.Tensor, offsets: np.ndarray, where: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of each frame from the one before it, moved as the real dancer moved: (N - 1,).
+
+    What a dancer wears moves with him; what is drawn anew in every picture does not (Lai et al., Learning Blind Video
+    Temporal Consistency, ECCV 2018). Read it over the real frames' own, since no flow is perfect.
+
+    Args:
+        frames: (N, 3, H, W) in [0, 1], in order.
+        offsets: (N - 1, H, W, 2) of `optical_flow` of the real frames.
+        where: (N - 1, H, W) bool, which pixels count; NaN where none does.
+    """
+    rows = frames.permute(0, 2, 3, 1).cpu().numpy()
+    moved = np.array([_seen_through(frame, offset) for frame, offset in zip(rows, offsets, strict=False)])
+    before = torch.from_numpy(moved.reshape(-1, *rows.shape[1:])).permute(0, 3, 1, 2)
+    return _frame_means((frames[1:].cpu() - before).abs(), where.cpu())
+
+
+def _seen_through(picture: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """(H, W, n) float32 with each pixel taken from where its offset (H, W, 2) points to."""
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in picture.shape[1::-1]))
+    return cv2.remap(
+        picture, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- poses
 
 
 def torso_lengths(
-    landmarks: np.ndarray, visibility: np.ndarray, width: int, height: int, clips: Sequence[int | str] | None = None
+    landmarks: np.ndarray,
+    visibility: np.ndarray,
+    width: int,
+    height: int,
+    clips: Clips | None = None,
 ) -> np.ndarray:
     """The measure of pose errors: (N,) px, mid-hip to mid-shoulder, median over the frame's clip.
 
@@ -142,7 +222,7 @@ def torso_lengths(
     pixels = landmarks[:, JOINTS] * [width, height]  # (N, 13, 2)
     torso = np.linalg.norm(pixels[:, SHOULDERS].mean(axis=1) - pixels[:, HIPS].mean(axis=1), axis=-1)  # (N,)
     upright = (visibility[:, JOINTS][:, HIPS + SHOULDERS] >= MIN_VISIBILITY).all(axis=1) & (torso > 0)
-    clip = _clip_numbers(clips, len(torso))
+    clip = clip_numbers(clips, len(torso))
     lengths = np.full(len(torso), np.nan)
     for own in (clip == number for number in np.unique(clip)):
         if (own & upright).any():
@@ -150,7 +230,7 @@ def torso_lengths(
     return lengths
 
 
-def _clip_numbers(clips: Sequence[int | str] | None, frames: int) -> np.ndarray:
+def clip_numbers(clips: Clips | None, frames: int) -> np.ndarray:
     """Any names of the frames' clips -> (N,) whole numbers from 0."""
     if clips is None:
         return np.zeros(frames, dtype=int)
@@ -165,7 +245,7 @@ def joint_errors(
     visibility: np.ndarray,
     width: int,
     height: int,
-    clips: Sequence[int | str] | None = None,
+    clips: Clips | None = None,
 ) -> np.ndarray:
     """How far each joint found in a picture is from the pose that was asked for, in torso lengths.
 
@@ -224,90 +304,3 @@ def detection_rate(detected: np.ndarray) -> float:
 def _found(detected: np.ndarray) -> np.ndarray:
     """(N, 33, 2) -> (N,) bool."""
     return np.isfinite(detected).all(axis=(1, 2))
-
-
-# ------------------------------------------------------------------------------------------------ a row of the table
-
-
-def summarise_images(
-    generated: torch.Tensor,
-    real: torch.Tensor,
-    landmarks: np.ndarray,
-    visibility: np.ndarray,
-    detected: np.ndarray,
-    clips: Sequence[int | str] | None,
-    seed: int,
-    block: int = 30,
-) -> dict[str, dict]:
-    """One row of the table: the pictures of one system. The ceiling is the row of the real pictures themselves.
-
-    Args:
-        generated, real: (N, 3, H, W) float in [0, 1], a clip's frames one after another.
-        landmarks, visibility: (N, 33, 2) in [0, 1] and (N, 33): the pose that conditioned the generated pictures, and
-            that of the person in the real ones.
-        detected: (N, 33, 2) in [0, 1], the pose found in the generated pictures; NaN where none was.
-        clips: (N,) which clip a frame is of; None if all are of one.
-        seed: of the bootstrap.
-        block: frames. Neighbouring frames are alike, so the bootstrap draws blocks of this many (1 s at 30 frames/s),
-            none across two clips. With few clips the interval is for those clips, not for others.
-
-    Returns:
-        {"mean": over frames, "n": frames that have a value, "ci95": bootstrap over blocks, [low, high]} for
-        psnr, ssim, l1: whole pictures; psnr_crop, ssim_crop, l1_crop: the person's box.
-        detection_rate; pck_10, pck_20: joints within 0.1 and 0.2 torso lengths, those not found counting as wrong;
-        pck_10_of_detected, pck_20_of_detected: of the joints found; mean_error: of the joints found, torso lengths.
-        flicker: outside the person's box; flicker_ratio: over that of the real pictures.
-        mean is None without any value, ci95 is None for fewer than two blocks.
-
-    Raises:
-        ValueError: where shapes or numbers of frames don't fit.
-    """
-    frames, _, height, width = real.shape
-    if not frames == len(landmarks) > 0:
-        raise ValueError(f"expected pictures, and a pose for each: got {frames} and {len(landmarks)}")
-    clip = _clip_numbers(clips, frames)
-    boxes = person_boxes(landmarks, visibility, width, height)
-
-    # Each metric is a sum of totals over a sum of counts, both (N,): a bootstrapped block of frames keeps its weight.
-    every = np.ones(frames)
-    tallies: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, score in {"psnr": psnr, "ssim": ssim, "l1": l1}.items():
-        chunks = list(zip(generated.split(CHUNK), real.split(CHUNK), boxes.split(CHUNK), strict=True))
-        tallies[name] = torch.cat([score(made, true) for made, true, _ in chunks]).cpu().numpy(), every
-        tallies[f"{name}_crop"] = torch.cat([score(*chunk) for chunk in chunks]).cpu().numpy(), every
-
-    errors = joint_errors(detected, landmarks, visibility, width, height, clips)  # (N, 13)
-    found, asked = np.isfinite(errors).sum(axis=1), (~np.isnan(errors)).sum(axis=1)
-    tallies["detection_rate"] = _found(detected), every
-    for name, alpha in {"pck_10": 0.1, "pck_20": 0.2}.items():
-        right = (errors <= alpha).sum(axis=1)
-        tallies |= {name: (right, asked), f"{name}_of_detected": (right, found)}
-    tallies["mean_error"] = np.where(np.isfinite(errors), errors, 0).sum(axis=1), found
-
-    ours, pairs = _change_tally(generated, boxes, clip)
-    theirs, _ = _change_tally(real, boxes, clip)
-    tallies |= {"flicker": (ours, pairs), "flicker_ratio": (ours, theirs)}
-
-    blocks = _block_numbers(clip, block)
-    row = {}
-    for name, (totals, counts) in tallies.items():
-        mean = float(totals.sum() / counts.sum()) if counts.any() else None
-        by_block = np.bincount(blocks, totals), np.bincount(blocks, counts)
-        row[name] = {"mean": mean, "n": int((counts > 0).sum()), "ci95": interval(*by_block, seed)}
-    return row
-
-
-def _change_tally(frames: torch.Tensor, boxes: torch.Tensor, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Change to each frame from the one before it in its clip: (N,) sizes, and (N,) whether there is one."""
-    starts = range(0, len(frames) - 1, CHUNK)
-    changes = [frame_changes(frames[k : k + CHUNK + 1], boxes[k : k + CHUNK + 1]).cpu().numpy() for k in starts]
-    sizes = np.concatenate([[np.nan], *changes])
-    counted = np.isfinite(sizes) & (np.diff(clip, prepend=-1) == 0)
-    return np.where(counted, sizes, 0), counted
-
-
-def _block_numbers(clip: np.ndarray, block: int) -> np.ndarray:
-    """(N,) which block of at most `block` neighbouring frames of one clip a frame is of, from 0."""
-    begins = np.diff(clip, prepend=-1) != 0
-    since = np.arange(len(clip)) - np.maximum.accumulate(np.where(begins, np.arange(len(clip)), 0))
-    return np.cumsum(since % block == 0) - 1

@@ -1,14 +1,11 @@
 """What kind of motion it is, as a distribution: kinetic features, their distance from real dance, their variety.
 
 A distribution is compared in windows of some seconds. The windows of a dance resemble one another, half of each even is
-its neighbour's, so the independent units are whole dances: every mean over pairs below is over pairs of windows from
-different units. So the estimate of MMD^2 is unbiased, 0 on average where nothing differs, however many windows a unit
-holds.
+its neighbour's, so the independent units of `distribution` are whole dances.
 
-Letters: N frames at 60 Hz, n windows, K = 39 features, d of them known, U units. A value that can't be told is NaN.
+Letters: N frames at 60 Hz, n windows, K = 39 features, d of them known, U dances. A value that can't be told is NaN.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +14,6 @@ from dancing.metrics.motion import JOINTS, Motion, mean, smooth, velocity
 
 WINDOW = 4.0  # s, two bars at 120 BPM; half overlapping
 SIGMA = 3.0  # frames
-SPLITS = 200  # of the real dances, for the floor
 PER_DIMENSION = 10  # windows needed for every dimension of a covariance
 MIN_STD = 0.05  # of a log1p feature, about 5 %: a joint that never moves would blow rounding up to unit variance
 
@@ -70,59 +66,6 @@ class KineticSpace:
         """(..., K) -> (..., d). A joint that is not seen for a while is taken as average, which says nothing."""
         known = np.isfinite(self.mean)
         return np.nan_to_num(((features - self.mean) / self.std)[..., known])
-
-
-def over_pairs(values: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean of values (U, U) over pairs of different units, weighted by a and b, (..., U) each; NaN without a pair."""
-    apart = 1 - np.eye(len(values))
-    weights = ((a @ apart) * b).sum(axis=-1)
-    return ((a @ (values * apart)) * b).sum(axis=-1) / np.where(weights > 0, weights, np.nan)
-
-
-def kernel_means(units: Sequence[np.ndarray]) -> np.ndarray:
-    """(U, U): mean of (x.y / d + 1)^3 between the windows of each two units, (n_u, d) each and none of them empty.
-
-    The kernel is that of the Kernel Inception Distance (Binkowski et al., Demystifying MMD GANs, ICLR 2018).
-    """
-    windows = np.concatenate(units)
-    kernel = (windows @ windows.T / windows.shape[1] + 1) ** 3
-    counts = np.array([len(unit) for unit in units])
-    starts = np.cumsum(counts) - counts
-    return np.add.reduceat(np.add.reduceat(kernel, starts, axis=0), starts, axis=1) / np.outer(counts, counts)
-
-
-def mmd2(means: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Unbiased squared maximum mean discrepancy of two groups of units (Gretton et al., JMLR 2012, eq. 3).
-
-    Args:
-        means: (U, U), `kernel_means` of all units of both.
-        a, b: (..., U) how often each unit counts in either group; no unit in both.
-
-    Returns:
-        (...). On average 0 where the groups are alike, so it may well be negative. NaN for a group of fewer than two.
-    """
-    return over_pairs(means, a, a) + over_pairs(means, b, b) - 2 * over_pairs(means, a, b)
-
-
-def mmd2_floor(means: np.ndarray, size: int, seed: int) -> float:
-    """How large an estimate between real dances alone is: the unit of `mmd_ratio`.
-
-    An unbiased estimate is about 0 between alike groups, of either sign, and so no number to divide by. What can be
-    divided by is its usual size: real dances are split 200 times at random into a group of `size` and the rest, and the
-    floor is the mean of |MMD^2|. The mean, since with few dances a high quantile would be a guess. It holds what few
-    dances leave to chance, and how much one real dance differs from another.
-
-    Args:
-        means: (U, U), `kernel_means` of the real training dances.
-        size: as many as the test part has songs; no more than half of the real dances are taken.
-    """
-    units = len(means)
-    size = min(size, units // 2)
-    if size < 2:
-        return np.nan
-    order = np.random.default_rng(seed).random((SPLITS, units)).argsort(axis=1)
-    group = (order < size).astype(float)
-    return float(np.abs(mmd2(means, group, 1 - group)).mean())
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,31 @@ from dancing.training.plates import Plates, background_plates
 SAMPLES, VALIDATION = 12, 96
 PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 
+
+@dataclass(frozen=True)
+class GanHistory:
+    """Losses by epoch."""
+
+    gan: History
+    crash: CrashState = field(compare=False)
+
+    def settled(self) -> None:
+        """What was trained is used and kept: forget where an interrupted run would go on."""
+        self.crash.clear()
+
 #: What a discriminator sees: poses drawn and their pictures, the poses before and theirs.
 Seen = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def train_gan(
     dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
-) -> History:
+) -> GanHistory:
     """Train `gan.model` on `gan.subject`'s training part; discriminator and generator take turns, a step each a batch.
 
     Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
-    discriminator, config, subject, figure. Interrupted, it goes on after the last finished epoch. Returns the losses by
-    epoch. Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
+    discriminator, config, subject, figure, set-ups. Interrupted, it goes on after the last finished epoch; done, it is
+    done at once until the history that it returns is `settled`.
+    Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
     """
     dataset, device = dataset.of_subject(gan.subject), pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
@@ -64,20 +78,22 @@ def train_gan(
         players[0].plates.copy_(plates.pictures)  # type: ignore[operator]
     trainer = _Trainer(*players, gan, device)
 
-    history: History = []
-    best = float("inf")
-    best_checkpoint: dict[str, Any] = {}
-    if state := crash.load():
-        trainer.load_state_dict(state["trainer"])
-        history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
-        save_checkpoint(out / "best.pt", best_checkpoint)  # DVC empties a stage's outputs before it runs again
-
     in_front = [piece.landmarks for piece in dataset.split("train") if plates.of(piece) == 0]
     content = {
         "config": config_to_dict(config), "fps": dataset.fps, "params": gan.model_dump(),
         "subject": dataset.pieces[0].subject, "figure": Figure.of(in_front, dataset.width, dataset.height).to_dict(),
         "setups": plates.of_clip,
     }  # fmt: skip
+    history: History = []
+    best = float("inf")
+    best_checkpoint: dict[str, Any] = {}
+    if state := crash.load():
+        trainer.load_state_dict(state["trainer"])
+        history, best, best_checkpoint = state["history"], state["best"], state["best_checkpoint"]
+        # DVC empties a stage's outputs before it runs again.
+        save_checkpoint(out / "best.pt", best_checkpoint)
+        save_checkpoint(out / "last.pt", content | {"epoch": len(history), **trainer.weights()})
+
     fixed = val.batch(val.spread(SAMPLES))
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
@@ -98,8 +114,7 @@ def train_gan(
         )  # fmt: skip
         show(bar, losses, "train_generator", "train_discriminator", "val_l1")
         on_epoch(Epoch(epoch, losses, lambda: trainer.samples(fixed)))
-    crash.clear()
-    return history
+    return GanHistory(history, crash)
 
 
 def _config(gan: Gan, dataset: Dataset, plates: Plates) -> DenseGanConfig | SkeletonGanConfig:
