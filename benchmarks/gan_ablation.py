@@ -4,7 +4,8 @@
 
 Takes `data/dataset.h5` and `params.yaml`. The figures are comparable with each other, not with the README's: trainings
 are shorter. Rows: everything; landmarks as plain numbers (each filling a plane) in the place of heatmaps; without the
-picture before; without the plate (black); without feature matching; without more weight on face and hands.
+picture before; without the plate (black); without feature matching; without the perceptual loss; without more weight on
+face and hands.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from dancing.evaluation.common import held_out
 from dancing.hdf5 import Dataset, open_dataset
 from dancing.inference import Painter
 from dancing.models.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
-from dancing.params import Gan, load_params
+from dancing.params import Gan, Params, load_params
 from dancing.training.gan import train_gan
 
 COLUMNS = ("ssim_crop", "psnr_crop", "pck_10", "pck_20", "flicker_ratio", "warping_ratio")
@@ -62,23 +63,27 @@ def main() -> None:
         "no picture before": (without(previous=0.0), SkeletonGenerator),
         "no plate": (gan, PlatelessGenerator),
         "no feature matching": (without(feature_weight=0.0), SkeletonGenerator),
+        "no perceptual loss": (without(perceptual_weight=0.0), SkeletonGenerator),
         "no weight on face and hands": (without(face_weight=0.0), SkeletonGenerator),
     }
     print(f"| {options.epochs} epochs | " + " | ".join(COLUMNS) + " |\n| --- |" + " --- |" * len(COLUMNS))
     with open_dataset("data/dataset.h5") as dataset:
         for name, (changed, generator) in variants.items():
-            row = _measured(dataset, changed, generator, params.evaluate.frames, params.evaluate.seed)
+            row = _measured(dataset, changed, generator, params)
             print(f"| {name} | " + " | ".join(f"{row[column]['mean']:.3f}" for column in COLUMNS) + " |", flush=True)
 
 
-def _measured(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], frames: int, seed: int) -> dict:
+def _measured(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], params: Params) -> dict:
     players: tuple[type, Callable, Callable] = (SkeletonGanConfig, generator, SkeletonDiscriminator)
     with tempfile.TemporaryDirectory() as folder, patch.dict(models._GANS, skeleton=players):
         train_gan(dataset, gan, Path(folder), Path(folder) / "crash")
         painter = Painter.load(Path(folder) / "best.pt")
         pictured = dataset.of_subject(painter.subject)
         dances = [piece.landmarks for piece in held_out(pictured)]
-        return evaluation.evaluate_images(pictured, painter, dances, frames, seed).rows["ours"]
+        wanted = params.evaluate
+        return evaluation.evaluate_images(
+            pictured, {"ours": painter}, dances, wanted.frames, 1, params.render.quality, wanted.seed
+        ).rows["ours"]
 
 
 if __name__ == "__main__":

@@ -152,6 +152,15 @@ def feature_matching(real: Judged, fake: Judged) -> torch.Tensor:
     return torch.stack([F.l1_loss(f, r.detach()) for r, f in layers]).mean()
 
 
+def perceptual(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
+    """Absolute difference of a trained network's layers over the real ones' size, mean over layers.
+
+    Johnson et al., 2016; here of our own network, which has learnt to find the landmarks in a picture.
+    """
+    layers = zip(real, fake, strict=True)
+    return torch.stack([F.l1_loss(f, r) / r.abs().mean().clamp_min(1e-6) for r, f in layers]).mean()
+
+
 def weighted_l1(fake: torch.Tensor, real: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference of pictures (B, 3, H, W), each pixel counting as `weight` (B, 1, H, W) says."""
     return ((fake - real).abs() * weight).mean() / weight.mean()

@@ -139,6 +139,7 @@ class Gan(Section):
     person_weight: NotNegative
     face_weight: NotNegative
     feature_weight: NotNegative
+    perceptual_weight: NotNegative
     ema: Annotated[_Number, Field(ge=0, lt=1)]
     seed: Seed
 

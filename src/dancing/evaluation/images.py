@@ -83,13 +83,16 @@ def evaluate_images(
     landmarks, visibility = np.concatenate(poses), np.concatenate([pieces[i].visibility[a:b] for i, a, b in cut])
     runs = np.repeat(np.arange(len(cut)), [stop - start for _, start, stop in cut])
 
-    pictures = {name: _painted(painter, poses) for name, painter in painters.items()}
+    clips = [pieces[i].clip for i, _, _ in cut]
+    pictures = {
+        name: _painted(painter, poses, [painter.setups[clip] for clip in clips]) for name, painter in painters.items()
+    }
     library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a row for each of `train`
     nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
     pictures["nearest"] = np.stack([dataset.frame(*train[row]) for row in nearest])
     pictures["reencoded"] = _reencoded(real, dataset.fps, quality)
     pictures["real"] = real
-    danced = _painted(painters["ours"], danced_poses)
+    danced = _painted(painters["ours"], danced_poses, [0] * len(cut))
     found = _redetected(pictures | {"ours_danced": danced})
 
     # Whole runs change places: those pictures are what the painter makes of the other poses, and are not made again.
@@ -130,9 +133,9 @@ def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
     return [candidates[k] for k in np.linspace(0, len(candidates) - 1, count).astype(int)]
 
 
-def _painted(painter: Painter, poses: Iterable[np.ndarray]) -> np.ndarray:
-    """Run by run: a picture may depend on the one before it."""
-    return np.stack([picture for run in poses for picture in painter.paint(run)])
+def _painted(painter: Painter, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
+    """Run by run, each in its camera set-up: a picture may depend on the one before it."""
+    return np.stack([shot for run, setup in zip(poses, setups, strict=True) for shot in painter.paint(run, setup)])
 
 
 def _reencoded(pictures: np.ndarray, fps: int, quality: int) -> np.ndarray:

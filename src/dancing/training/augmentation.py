@@ -83,11 +83,9 @@ class Disguise:
 
     @classmethod
     def random(cls, height: int, width: int, rng: torch.Generator) -> "Disguise":
-        colours, moves, hides, *amounts = (2 * torch.rand(10, generator=rng) - 1).tolist()
+        colours, hides, *amounts = (2 * torch.rand(9, generator=rng) - 1).tolist()
         if colours < 0:
             amounts[:3] = 0, 0, 0
-        if moves < 0:
-            amounts[3:5] = 0, 0
         brightness, saturation, contrast, x, y, left, top = amounts
         left, top = round((left + 1) / 3 * width), round((top + 1) / 3 * height)
         hole = (left, top, left + width // 3, top + height // 3) if hides > 0.4 else None

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.hdf5 import Dataset
-from dancing.losses import GanLoss, feature_matching, gradient_penalty, weighted_l1
+from dancing.losses import GanLoss, feature_matching, gradient_penalty, perceptual, weighted_l1
 from dancing.models import build_gan, config_to_dict
 from dancing.models.dense_gan import DenseGanConfig
+from dancing.models.feature_net import FeatureNet
 from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
 from dancing.skeleton import Figure, joint_heatmaps, limb_heatmaps
@@ -34,11 +35,13 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
+from dancing.training.features import train_features
 from dancing.training.pictures import Batch, Pictures, to_uint8
 from dancing.training.plates import Plates, background_plates
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
 SAMPLES, VALIDATION = 12, 96
+FEATURE_PICTURES, FEATURE_STEPS = 300, 150  # from how many the perceptual loss's network learns, and how long
 PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 
 
@@ -52,6 +55,7 @@ class GanHistory:
     def settled(self) -> None:
         """What was trained is used and kept: forget where an interrupted run would go on."""
         self.crash.clear()
+
 
 #: What a discriminator sees: poses drawn and their pictures, the poses before and theirs.
 Seen = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -76,7 +80,8 @@ def train_gan(
     players = build_gan(config)
     if gan.model == "skeleton":
         players[0].plates.copy_(plates.pictures)  # type: ignore[operator]
-    trainer = _Trainer(*players, gan, device)
+    perceived = gan.model == "skeleton" and gan.perceptual_weight > 0
+    trainer = _Trainer(*players, gan, device, _features(train, gan.seed) if perceived else None)
 
     in_front = [piece.landmarks for piece in dataset.split("train") if plates.of(piece) == 0]
     content = {
@@ -124,11 +129,21 @@ def _config(gan: Gan, dataset: Dataset, plates: Plates) -> DenseGanConfig | Skel
     return SkeletonGanConfig(*size, gan.channels, len(plates.pictures), gan.previous > 0)
 
 
+def _features(train: Pictures, seed: int) -> FeatureNet:
+    """A network that has learnt to find the landmarks in the training pictures."""
+    batch = train.batch(train.spread(FEATURE_PICTURES))
+    return train_features(
+        to_uint8(batch.pictures), batch.landmarks.cpu().numpy(), "pose", FEATURE_STEPS, seed, train.device
+    )[0]
+
+
 class _Trainer:
     """Two players, their optimisers, and the generator's averaged twin."""
 
-    def __init__(self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device) -> None:
-        self.gan, self.device, self.steps = gan, device, 0
+    def __init__(
+        self, player: nn.Module, critic: nn.Module, gan: Gan, device: torch.device, features: FeatureNet | None
+    ) -> None:
+        self.gan, self.device, self.features, self.steps = gan, device, features, 0
         self.player: Any = player.to(device)
         self.critic: Any = critic.to(device)
         self.ema = Ema(self.player, gan.ema)
@@ -169,6 +184,9 @@ class _Trainer:
             scalars["features"] = feature_matching(real_judged, judged)
             player_loss = player_loss + self.gan.l1_weight * scalars["l1"]
             player_loss = player_loss + self.gan.feature_weight * scalars["features"]
+        if self.features is not None:
+            scalars["perceptual"] = perceptual(self.features(batch.pictures), self.features(made))
+            player_loss = player_loss + self.gan.perceptual_weight * scalars["perceptual"]
         self.player_optimiser.zero_grad(set_to_none=True)
         player_loss.backward()
         self.player_optimiser.step()
