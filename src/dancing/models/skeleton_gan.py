@@ -19,7 +19,6 @@ from torch import nn
 from dancing.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
 
 DRAWN = len(LIMBS) + len(JOINT_MAPS)  # P
-_GROUPS = 4
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,12 @@ class SkeletonGanConfig:
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     kernel = 4 if stride == 2 else 3
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=1), *_activation(outputs))
+
+
+def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
     # Groups, not instances: taking each channel's mean out loses colours, and spikes (seen as blobs) get round it.
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding=1), nn.GroupNorm(_GROUPS, outputs), nn.SiLU()
-    )
+    return nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU()
 
 
 class Halve(nn.Module):
@@ -92,7 +93,8 @@ class SkeletonGenerator(nn.Module):
         self.config = config
         sizes = [config.channels * min(2**level, 8) for level in range(config.levels)]  # at half, quarter, ... size
         fine = config.channels // 2
-        self.enter = Halve(DRAWN + 2 + 3 + 3 + 1, sizes[0])
+        enter = Halve(DRAWN + 2 + 3 + 3 + 1, sizes[0])
+        self.enter = nn.Sequential(enter, *_activation(sizes[0]), _conv(sizes[0], sizes[0]))
         self.down = nn.ModuleList(_conv(before, after, stride=2) for before, after in pairwise(sizes))
         self.middle = nn.Sequential(Residual(sizes[-1]), Residual(sizes[-1]))
         self.up = nn.ModuleList(Up(deep, shallow) for shallow, deep in pairwise(sizes))
