@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from dancing.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_SHOULDER
 from dancing.training.pictures import Batch
 
-NOISE = 0.02  # torso lengths, of landmarks: a motion model's are never quite right
-NOISY = 0.5  # share of the poses that get it
-ZOOMED, ZOOM = 0.25, 0.06  # share of the batches seen from nearer or farther, and by how much at most
+NOISE = 0.01  # torso lengths, of landmarks: a motion model's are never quite right
+NOISY = 0.25  # share of the poses that get it
+ZOOMED, ZOOM = 0.1, 0.06  # share of the batches seen from nearer or farther, and by how much at most
 SHIFT = 0.04  # of the picture, how far these are moved at most
 
 
