@@ -61,9 +61,7 @@ def test_variations_are_the_seeds(flip):
 def test_noise_is_in_torso_lengths_and_the_pictures_shape_counts():
     landmarks = torch.from_numpy(standing()).float().expand(4000, 33, 2)
     off = (disturbed(landmarks, 100, 200, torch.Generator().manual_seed(1)) - landmarks) * torch.tensor([200, 100])
-    moved = off.abs().amax(dim=(1, 2)) > 0
-    assert 0.22 < moved.float().mean() < 0.28
-    x, y = off[moved].std(dim=(0, 1)).tolist()
+    x, y = off.std(dim=(0, 1)).tolist()
     torso = 0.25 * 100  # the standing figure's, upright
     assert x == pytest.approx(0.01 * torso, rel=0.05)
     assert y == pytest.approx(x, rel=0.05)
@@ -72,9 +70,7 @@ def test_noise_is_in_torso_lengths_and_the_pictures_shape_counts():
 def test_a_disguise_moves_pose_and_picture_alike():
     disguise = Disguise(brightness=0.0, saturation=1.0, contrast=1.0, shift=(5, -3), hole=(10, 10, 20, 20))
     maps, pictures = torch.rand(1, 4, HEIGHT, WIDTH), torch.rand(1, 3, HEIGHT, WIDTH)
-    drawing, shown, before, previous = disguise.all(maps, pictures, maps, pictures)
-    assert torch.equal(drawing, before)
-    assert torch.equal(shown, previous)
+    drawing, shown = disguise.maps(maps), disguise.pictures(pictures)
     assert drawing.shape == maps.shape
     for seen, whole in ((drawing, maps), (shown, pictures)):
         torch.testing.assert_close(seen[..., 30:40, 30:40], whole[..., 33:43, 25:35])

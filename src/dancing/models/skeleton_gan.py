@@ -144,7 +144,8 @@ class SkeletonGenerator(nn.Module):
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
         """To the right and below, to sizes that can be halved `levels` times."""
         step = 2**self.config.levels
-        return F.pad(x, (0, -x.shape[-1] % step, 0, -x.shape[-2] % step), mode="replicate")
+        more = (0, -x.shape[-1] % step, 0, -x.shape[-2] % step)
+        return F.pad(x, more, mode="replicate") if any(more) else x
 
 
 class PatchDiscriminator(nn.Module):

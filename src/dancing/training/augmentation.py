@@ -12,7 +12,7 @@ from dancing.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_S
 from dancing.training.pictures import Batch
 
 NOISE = 0.01  # torso lengths, of landmarks: a motion model's are never quite right
-NOISY = 0.25  # share of the poses that get it
+NOISY = 0.25  # share of the batches that get it
 ZOOMED, ZOOM = 0.1, 0.06  # share of the batches seen from nearer or farther, and by how much at most
 SHIFT = 0.04  # of the picture, how far these are moved at most
 
@@ -57,13 +57,12 @@ def varied(batch: Batch, flip: bool, rng: torch.Generator) -> Batch:
 
 
 def disturbed(landmarks: torch.Tensor, height: int, width: int, rng: torch.Generator) -> torch.Tensor:
-    """Poses (B, 33, 2) as a motion model might give them for the true ones: noise on every landmark of some."""
+    """Poses (B, 33, 2) as a motion model might give them for the true ones: with noise on every landmark."""
     size = landmarks.new_tensor([width, height])
     pixels = landmarks * size
     neck, hips = (pixels[:, [a, b]].mean(1) for a, b in ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)))
     torso = (neck - hips).square().sum(-1).sqrt()  # (B,) px
-    chosen = torch.rand(len(landmarks), generator=rng) < NOISY
-    noise = NOISE * torch.randn(landmarks.shape, generator=rng) * chosen[:, None, None]
+    noise = NOISE * torch.randn(landmarks.shape, generator=rng)
     return landmarks + noise.to(landmarks) * torso[:, None, None] / size
 
 
@@ -98,12 +97,6 @@ class Disguise:
         pictures = torch.lerp(grey, pictures, self.saturation)
         mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
         return self.maps(torch.lerp(mean, pictures, self.contrast) + self.brightness)
-
-    def all(
-        self, drawing: torch.Tensor, pictures: torch.Tensor, before: torch.Tensor, previous: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Poses drawn (B, P, H, W) and their pictures, the poses before and theirs: as a discriminator takes them."""
-        return self.maps(drawing), self.pictures(pictures), self.maps(before), self.pictures(previous)
 
     def maps(self, maps: torch.Tensor) -> torch.Tensor:
         """Anything (B, C, H, W) that lies over the pictures."""

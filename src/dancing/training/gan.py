@@ -19,7 +19,7 @@ from dancing.models.feature_net import FeatureNet
 from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
 from dancing.skeleton import Figure, joint_heatmaps, limb_heatmaps
-from dancing.training.augmentation import Disguise, disturbed, varied
+from dancing.training.augmentation import NOISY, Disguise, disturbed, varied
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -160,12 +160,7 @@ class _Trainer:
             cooled(self.player_optimiser, self.gan.lr, self.steps, total)
             cooled(self.critic_optimiser, self.gan.discriminator_lr, self.steps, total)
             batch = varied(batch, self.gan.flip, rng)
-        real, fake = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
-        made = fake[1]
-        if ours:
-            height, width = made.shape[-2:]
-            disguise = Disguise.random(height, width, rng)
-            real, fake = disguise.all(*real), disguise.all(*fake)
+        real, fake, made = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
 
         real_judged = self.critic(*real)
         critic_loss = self.loss.discriminator(real_judged, self.critic(*(part.detach() for part in fake)))
@@ -195,21 +190,28 @@ class _Trainer:
         self.ema.update(self.player, self.steps)
         return scalars | {"generator": player_loss}
 
-    def _dense_turn(self, batch: Batch) -> tuple[Seen, Seen]:
+    def _dense_turn(self, batch: Batch) -> tuple[Seen, Seen, torch.Tensor]:
         numbers = self.player.draw(batch.landmarks)
         made = self.player(numbers)
-        return (numbers, batch.pictures, numbers, batch.previous), (numbers, made, numbers, made)
+        return (numbers, batch.pictures, numbers, batch.previous), (numbers, made, numbers, made), made
 
-    def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen]:
-        """Some pictures are made after the one before, itself made without; so it is never better than in rendering."""
-        drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
+    def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen, torch.Tensor]:
+        """Some pictures are made after the one before, itself made without; so it is never better than in rendering.
+
+        Returns what the discriminator sees of the real ones and of ours, and ours undisguised."""
         height, width = batch.pictures.shape[-2:]
-        asked = self.player.draw(disturbed(batch.landmarks, height, width, rng))
+        drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
+        asked = drawing
+        if float(torch.rand((), generator=rng)) < NOISY:
+            asked = self.player.draw(disturbed(batch.landmarks, height, width, rng))
         with torch.no_grad():
             previous = self.player(before, batch.plate)
         unseen = torch.rand(len(previous), 1, 1, 1, generator=rng) >= self.gan.previous
         made = self.player(asked, batch.plate, previous.masked_fill(unseen.to(self.device), float("nan")))
-        return (drawing, batch.pictures, before, batch.previous), (drawing, made, before, previous)
+        disguise = Disguise.random(height, width, rng)
+        now, then = disguise.maps(drawing), disguise.maps(before)
+        real = (now, disguise.pictures(batch.pictures), then, disguise.pictures(batch.previous))
+        return real, (now, disguise.pictures(made), then, disguise.pictures(previous)), made
 
     def _penalty(self, real: Seen, fake: Seen, rng: torch.Generator) -> torch.Tensor:
         share = torch.rand(len(real[1]), 1, 1, 1, generator=rng).to(self.device)
