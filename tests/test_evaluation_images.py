@@ -18,16 +18,20 @@ SIZE = 48
 class Perfect:
     """Paints what the dataset's own program would; keeps the lengths of the runs that it is given."""
 
-    def __init__(self):
-        self.runs = []
+    def __init__(self, setups):
+        self.setups, self.runs, self.behind = setups, [], set()
 
-    def paint(self, landmarks):
+    def paint(self, landmarks, setup):
         self.runs.append(len(landmarks))
+        self.behind.add(setup)
         yield from make_pictures(landmarks, SIZE, SIZE)
 
 
 class Grey:
-    def paint(self, landmarks):
+    def __init__(self, setups):
+        self.setups = setups
+
+    def paint(self, landmarks, setup):
         yield from np.full((len(landmarks), SIZE, SIZE, 3), 128, dtype=np.uint8)
 
 
@@ -46,11 +50,13 @@ def result(dataset, monkeypatch):
 
     cut = images._runs([60], 40)
     monkeypatch.setattr(images, "_redetected", found)
-    perfect = Perfect()
+    setups = {piece.clip: 3 for piece in dataset.pieces}
+    perfect = Perfect(setups)
     dances = [piece.landmarks[::-1] for piece in dataset.split("test")]
     args = dances, 40, 5, 18, 1
-    made = evaluate_images(dataset, {"ours": perfect, "dense": Grey()}, *args)
+    made = evaluate_images(dataset, {"ours": perfect, "dense": Grey(setups)}, *args)
     assert perfect.runs == [10] * 8  # real poses and danced ones, a run of neighbours at a time
+    assert perfect.behind == {3, 0}  # real poses where the clip was filmed, danced ones before the first scene
     return made
 
 
@@ -100,7 +106,9 @@ def test_short_test_parts_do_not_crash(make_dataset, monkeypatch):
     for frames, wanted in ((9, 8), (14, 1)):
         dataset = make_dataset(frames=frames, height=SIZE, width=SIZE)
         dances = [piece.landmarks for piece in dataset.split("test")]
-        made = evaluate_images(dataset, {"ours": Perfect()}, dances, wanted, 1, 18, 0)
+        made = evaluate_images(
+            dataset, {"ours": Perfect({piece.clip: 0 for piece in dataset.pieces})}, dances, wanted, 1, 18, 0
+        )
         assert made.rows["ours"]["feature_mmd"]["mean"] is None
         assert (made.rows["ours"]["coverage"]["mean"] is None) == (frames == 9)
         json.dumps(made.rows, allow_nan=False)
