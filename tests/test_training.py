@@ -123,6 +123,17 @@ def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Pa
                 assert same(*(load_checkpoint(tmp_path / d / name, "")[part] for d in ("whole", other)))
 
 
+@pytest.mark.parametrize(("handicap", "learns"), [(100.0, False), (0.0, True)])
+def test_a_discriminator_that_wins_waits(make_dataset, make_params, tmp_path: Path, monkeypatch, handicap, learns):
+    monkeypatch.setattr("dancing.training.gan.HANDICAP", handicap)
+    dataset = make_dataset(frames=16)
+    for epochs in (1, 2):
+        gan = make_params({"gan.epochs": epochs, "gan.steps_per_epoch": 2}).gan
+        train_gan(dataset, gan, tmp_path / f"{epochs}", tmp_path / "crash")
+    shorter, longer = (load_checkpoint(tmp_path / f"{epochs}/last.pt", "")["discriminator"] for epochs in (1, 2))
+    assert same(shorter, longer) != learns
+
+
 def test_other_params_do_not_take_over_a_crash_state(tmp_path: Path):
     CrashState(tmp_path, "train_vae", {"lr": 1}).save({"epoch": 3})
     assert CrashState(tmp_path, "train_vae", {"lr": 1}).load() == {"epoch": 3}

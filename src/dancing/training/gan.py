@@ -1,6 +1,7 @@
 """The training loop of the GANs that turn poses into pictures. Letters: B batch, P heatmaps, H x W picture."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ from dancing.training.plates import Plates, background_plates
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
 SAMPLES, VALIDATION = 12, 96
 FEATURE_PICTURES, FEATURE_STEPS = 300, 150  # from how many the perceptual loss's network learns, and how long
+#: Losses of a discriminator that can't tell, and the share of it under which ours doesn't learn.
+CHANCE, HANDICAP = {"hinge": 2.0, "bce": 2 * math.log(2)}, 0.95
 PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 
 
@@ -164,10 +167,15 @@ class _Trainer:
 
         real_judged = self.critic(*real)
         critic_loss = self.loss.discriminator(real_judged, self.critic(*(part.detach() for part in fake)))
+        critic_total = critic_loss
         if self.gan.loss == "wgan_gp":
-            critic_loss = critic_loss + PENALTY * self._penalty(real, fake, rng)
+            critic_total = critic_loss + PENALTY * self._penalty(real, fake, rng)
+        elif (
+            ours
+        ):  # a discriminator that wins waits: left alone it runs away, some hundred steps on, and pictures spoil
+            critic_total = critic_loss * (critic_loss.detach() > HANDICAP * CHANCE[self.gan.loss])
         self.critic_optimiser.zero_grad(set_to_none=True)
-        critic_loss.backward()
+        critic_total.backward()
         self.critic_optimiser.step()
 
         self.critic.requires_grad_(False)
