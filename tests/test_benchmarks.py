@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
-from benchmarks import rendering
+from benchmarks import gan_ablation, rendering
+from dancing.models.skeleton_gan import DRAWN, SkeletonGanConfig
 from dancing.video import probe
 
 
@@ -24,3 +26,14 @@ def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert frames == 30
     assert (info.width, info.height, info.has_audio) == (160, 128, True)
     assert info.duration == pytest.approx(1.0)
+
+
+def test_the_ablations_generators_lack_what_they_should():
+    config, landmarks = SkeletonGanConfig(32, 40, 8, plates=1, sees_previous=False), torch.rand(2, 33, 2)
+    numbers = gan_ablation.NumbersGenerator(config).draw(landmarks)
+    assert numbers.shape == (2, DRAWN, 32, 40)
+    assert torch.equal(numbers[:, :, 0, 0], landmarks[..., 0])
+    assert torch.equal(numbers[:, :, -1, -1], landmarks[..., 1])
+    generator = gan_ablation.PlatelessGenerator(config)
+    drawing = generator.draw(landmarks)
+    assert torch.equal(generator(drawing), generator(drawing, torch.rand(2, 3, 32, 40)))

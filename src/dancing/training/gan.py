@@ -19,7 +19,7 @@ from dancing.models.dense_gan import DenseGanConfig
 from dancing.models.feature_net import FeatureNet
 from dancing.models.skeleton_gan import SkeletonGanConfig
 from dancing.params import Gan
-from dancing.skeleton import Figure, joint_heatmaps, limb_heatmaps
+from dancing.skeleton import LIMBS, Figure, joint_heatmaps
 from dancing.training.augmentation import NOISY, Disguise, disturbed, varied
 from dancing.training.common import (
     CrashState,
@@ -163,16 +163,15 @@ class _Trainer:
             cooled(self.player_optimiser, self.gan.lr, self.steps, total)
             cooled(self.critic_optimiser, self.gan.discriminator_lr, self.steps, total)
             batch = varied(batch, self.gan.flip, rng)
-        real, fake, made = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
+        real, fake, made, drawing = self._skeleton_turn(batch, rng) if ours else self._dense_turn(batch)
 
         real_judged = self.critic(*real)
         critic_loss = self.loss.discriminator(real_judged, self.critic(*(part.detach() for part in fake)))
         critic_total = critic_loss
         if self.gan.loss == "wgan_gp":
             critic_total = critic_loss + PENALTY * self._penalty(real, fake, rng)
-        elif (
-            ours
-        ):  # a discriminator that wins waits: left alone it runs away, some hundred steps on, and pictures spoil
+        elif ours:
+            # One that wins waits: left alone it runs away, some hundred steps on, and the pictures spoil.
             critic_total = critic_loss * (critic_loss.detach() > HANDICAP * CHANCE[self.gan.loss])
         self.critic_optimiser.zero_grad(set_to_none=True)
         critic_total.backward()
@@ -183,7 +182,7 @@ class _Trainer:
         player_loss = self.loss.generator(judged)
         scalars = {"discriminator": critic_loss}
         if ours:
-            scalars["l1"] = weighted_l1(made, batch.pictures, self._weight(batch.landmarks, *made.shape[-2:]))
+            scalars["l1"] = weighted_l1(made, batch.pictures, self._weight(drawing, batch.landmarks))
             scalars["features"] = feature_matching(real_judged, judged)
             player_loss = player_loss + self.gan.l1_weight * scalars["l1"]
             player_loss = player_loss + self.gan.feature_weight * scalars["features"]
@@ -198,15 +197,15 @@ class _Trainer:
         self.ema.update(self.player, self.steps)
         return scalars | {"generator": player_loss}
 
-    def _dense_turn(self, batch: Batch) -> tuple[Seen, Seen, torch.Tensor]:
+    def _dense_turn(self, batch: Batch) -> tuple[Seen, Seen, torch.Tensor, torch.Tensor]:
         numbers = self.player.draw(batch.landmarks)
         made = self.player(numbers)
-        return (numbers, batch.pictures, numbers, batch.previous), (numbers, made, numbers, made), made
+        return (numbers, batch.pictures, numbers, batch.previous), (numbers, made, numbers, made), made, numbers
 
-    def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen, torch.Tensor]:
+    def _skeleton_turn(self, batch: Batch, rng: torch.Generator) -> tuple[Seen, Seen, torch.Tensor, torch.Tensor]:
         """Some pictures are made after the one before, itself made without; so it is never better than in rendering.
 
-        Returns what the discriminator sees of the real ones and of ours, and ours undisguised."""
+        Returns what the discriminator sees of the real ones and of ours, then ours and the poses drawn, undisguised."""
         height, width = batch.pictures.shape[-2:]
         drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
         asked = drawing
@@ -219,18 +218,18 @@ class _Trainer:
         disguise = Disguise.random(height, width, rng)
         now, then = disguise.maps(drawing), disguise.maps(before)
         real = (now, disguise.pictures(batch.pictures), then, disguise.pictures(batch.previous))
-        return real, (now, disguise.pictures(made), then, disguise.pictures(previous)), made
+        return real, (now, disguise.pictures(made), then, disguise.pictures(previous)), made, drawing
 
     def _penalty(self, real: Seen, fake: Seen, rng: torch.Generator) -> torch.Tensor:
         share = torch.rand(len(real[1]), 1, 1, 1, generator=rng).to(self.device)
         pictures, previous = (torch.lerp(real[part], fake[part].detach(), share) for part in (1, 3))
         return gradient_penalty(lambda between: self.critic(real[0], between, real[2], previous), pictures)
 
-    def _weight(self, landmarks: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    def _weight(self, drawing: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
         """How much each pixel counts in the pixel loss, (B, 1, H, W): more near the dancer, most at face and hands."""
-        thickness = 2 * self.player.config.thickness
-        near = limb_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
-        fine = joint_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
+        height, width = drawing.shape[-2:]
+        near = drawing[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** 0.25  # as if drawn twice as thick
+        fine = joint_heatmaps(landmarks, height, width, 2 * self.player.config.thickness).amax(dim=1, keepdim=True)
         return 1 + self.gan.person_weight * near + self.gan.face_weight * fine
 
     @torch.no_grad()
