@@ -29,6 +29,16 @@ class ConvTranspose2dSame(nn.ConvTranspose2d):
         return super().forward(x)[..., self._crop : self._crop + height, self._crop : self._crop + width]
 
 
+def batch_norm(features: int, dims: int) -> nn.Module:
+    """Keras' BatchNormalization over (B, features) or (B, features, H, W), for dims 1 or 2."""
+    return (nn.BatchNorm1d if dims == 1 else nn.BatchNorm2d)(features, eps=1e-3, momentum=0.01)
+
+
+def drawn(mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
+    """A sample of N(mean, exp(log_var)), both of any shape; `rng` is on the CPU, temperature scales the spread."""
+    return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
+
+
 def keras_init(model: nn.Module) -> None:
     """Keras' first weights in place: Glorot uniform kernels, zero biases, orthogonal recurrent kernels, forget gate 1.
 

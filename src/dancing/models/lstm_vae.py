@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from dancing.models.layers import keras_init
+from dancing.models.layers import drawn, keras_init
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,10 @@ class LstmVae(nn.Module):
 
         `rng`, on the CPU, draws from the posterior; without it the mean is decoded."""
         mean, log_var = self.encode(audio)
-        return self.decode(audio, mean if rng is None else _drawn(mean, log_var, rng)), mean, log_var
+        return self.decode(audio, mean if rng is None else drawn(mean, log_var, rng)), mean, log_var
 
     @torch.no_grad()
     def draw(self, audio: torch.Tensor, rng: torch.Generator, temperature: float) -> torch.Tensor:
         """A latent (B, Z) for a window of sound (B, T, F), from the posterior."""
         mean, log_var = self.encode(audio)
-        return _drawn(mean, log_var, rng, temperature)
-
-
-def _drawn(mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
-    return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
+        return drawn(mean, log_var, rng, temperature)
