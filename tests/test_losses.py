@@ -3,7 +3,15 @@ import math
 import pytest
 import torch
 
-from dancing.losses import GanLoss, MotionLoss, SeedVaeLoss, feature_matching, gradient_penalty, kl_to_normal
+from dancing.losses import (
+    GanLoss,
+    MotionLoss,
+    SeedVaeLoss,
+    feature_matching,
+    gradient_penalty,
+    kl_to_normal,
+    slope_penalty,
+)
 
 
 def motion_loss(**weights: float) -> MotionLoss:
@@ -92,6 +100,19 @@ def test_the_penalty_is_nil_where_the_slope_is_one():
     pictures = torch.randn(2, 3, 4, 4)  # 48 numbers: the slope of their sum is the root of 48
     assert float(gradient_penalty(judges(1.0), pictures)) == pytest.approx(0.0, abs=1e-6)
     assert float(gradient_penalty(judges(3.0), pictures)) == pytest.approx(4.0, rel=1e-5)
+
+
+def test_the_slope_penalty_is_the_squared_slope_of_a_patch():
+    pictures = torch.randn(2, 1, 2, 2)
+    assert float(slope_penalty(lambda x: [(3 * x, [])], pictures)) == pytest.approx(9.0)  # four patches, one pixel each
+    assert float(slope_penalty(lambda x: [(3 * x, []), (x, [])], pictures)) == pytest.approx(16.0)
+    assert float(slope_penalty(lambda x: [(0 * x, [])], pictures)) == 0.0
+
+
+def test_scores_are_probabilities_for_bce_alone():
+    judged = [(torch.zeros(2, 1), []), (torch.full((2, 1, 3, 3), 50.0), [])]
+    assert float(GanLoss("bce").score(judged)) == pytest.approx(0.75)
+    assert float(GanLoss("hinge").score(judged)) == pytest.approx(25.0)
 
 
 def test_feature_matching_moves_the_generator_only():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from dancing.hdf5 import BEAT_COLUMNS
 from dancing.models import beat_grid, build_gan, build_vae, config_from_dict, config_to_dict
@@ -15,10 +16,11 @@ from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.models.lstm_vae import LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
+from dancing.models.param_tanh import CnnParamTanh
 from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
 FEATURES = BEAT_COLUMNS + 3
-SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True)
+SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True, output="tanh")
 MOTION = MotionVaeConfig(FEATURES, pose_dim=68, latent_dim=5, hidden=8, layers=2, latents_per_beat=2, fps=30)
 
 
@@ -151,14 +153,14 @@ def test_guidance_zero_does_not_hear_the_music():
 @settings(deadline=None, max_examples=8)
 @given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 64, 136]), width=st.sampled_from([32, 72, 256]))
 def test_gans_at_any_size(batch, height, width):
-    for config in (SkeletonGanConfig(height, width, 8, 1, True), DenseGanConfig(height, width)):
+    for config in (SkeletonGanConfig(height, width, 8, 1, True, "tanh"), DenseGanConfig(height, width, "tanh")):
         generator, discriminator = build_gan(config)
         drawing = generator.draw(torch.rand(batch, 33, 2))
         pictures = generator(drawing)
         assert pictures.shape == (batch, 3, height, width)
         assert pictures.abs().max() <= 1
         assert generator(drawing, torch.rand(batch, 3, height, width), pictures).shape == pictures.shape
-        for score, features in discriminator(drawing, pictures, drawing, pictures):
+        for score, features in discriminator(pictures, drawing, drawing, pictures):
             assert score.shape[0] == batch
             assert len(features) >= 2
 
@@ -177,13 +179,31 @@ def test_gradients_reach_every_vae_parameter(config):
     every_parameter_learns(model, (decoded - pose).square().mean() + (mean.square() + log_var.square()).mean())
 
 
-@pytest.mark.parametrize("config", [SKELETON, DenseGanConfig(32, 32)], ids=["skeleton", "dense"])
+@pytest.mark.parametrize("config", [SKELETON, DenseGanConfig(32, 32, "tanh")], ids=["skeleton", "dense"])
 def test_gradients_reach_every_gan_parameter(config):
     generator, discriminator = build_gan(config)
     drawing, wanted = generator.draw(torch.rand(2, 33, 2)), torch.randn(2, 3, 32, 32)
     every_parameter_learns(generator, (generator(drawing) - wanted).square().mean())
-    judged = discriminator(drawing, wanted, drawing, wanted.flip(0))
+    judged = discriminator(wanted, drawing, drawing, wanted.flip(0))
     every_parameter_learns(discriminator, sum(score.square().mean() for score, _ in judged))
+
+
+def test_the_layers_alpha_is_one_at_first_and_every_part_of_it_learns():
+    layer, x = CnnParamTanh(), torch.randn(2, 3, 40, 24)
+    torch.testing.assert_close(layer.alpha(x), torch.ones(2, 1, 16, 16))
+    torch.testing.assert_close(layer(x), x.tanh())
+    nn.init.normal_(layer.alphas.weight, std=0.5)
+    assert layer.alpha(x).min() > 0
+    assert layer(x).shape == x.shape
+    every_parameter_learns(layer, (layer(x) - 0.5).square().mean())
+
+
+def test_the_layers_video_is_copies_moved_a_little():
+    x = torch.randn(1, 1, 32, 32)
+    video = CnnParamTanh(colours=1).video(x)
+    assert video.shape == (1, 16, 32, 32)
+    torch.testing.assert_close(video[0, 0, 5:, 5:], x[0, 0, 2:-3, 2:-3])  # three up and to the left
+    torch.testing.assert_close(video[0, 15, :-5, :-5], x[0, 0, 3:-2, 3:-2])
 
 
 def test_the_plate_shows_where_the_mask_is_closed():
@@ -213,14 +233,14 @@ def test_judges_look_at_the_pose_and_at_the_picture_before_and_the_seeds_does_no
     drawing, elsewhere = generator.draw(here), generator.draw(there)
 
     def differ(*changed):
-        pairs = zip(ours(drawing, picture, drawing, picture), ours(*changed), strict=True)
+        pairs = zip(ours(picture, drawing, drawing, picture), ours(*changed), strict=True)
         return [not torch.equal(a, b) for (a, _), (b, _) in pairs]
 
-    assert differ(elsewhere, picture, drawing, picture) == [True, True, True]
-    assert differ(drawing, picture, elsewhere, picture) == [False, False, True]
-    assert differ(drawing, picture, drawing, other) == [False, False, True]
-    dense = DenseDiscriminator(DenseGanConfig(32, 32))
-    (score, _), (moved, _) = dense(here.flatten(1), picture)[0], dense(there.flatten(1), picture)[0]
+    assert differ(picture, elsewhere, drawing, picture) == [True, True, True]
+    assert differ(picture, drawing, elsewhere, picture) == [False, False, True]
+    assert differ(picture, drawing, drawing, other) == [False, False, True]
+    dense = DenseDiscriminator(DenseGanConfig(32, 32, "tanh"))
+    (score, _), (moved, _) = dense(picture, here)[0], dense(picture, there)[0]
     assert torch.equal(score, moved)
 
 
@@ -249,8 +269,8 @@ def test_seed_and_temperature_choose_the_dance(config):
         MOTION,
         LstmVaeConfig(9, 5),
         FlowPriorConfig(5, 8, 2, 2, 30),
-        SkeletonGanConfig(32, 40, 8, 2, False),
-        DenseGanConfig(32, 40),
+        SkeletonGanConfig(32, 40, 8, 2, False, "param_tanh"),
+        DenseGanConfig(32, 40, "tanh"),
     ],
 )
 def test_a_config_survives_a_checkpoint(config):

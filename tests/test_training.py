@@ -16,7 +16,7 @@ from dancing.errors import UserError
 from dancing.hdf5 import open_dataset, write_dataset
 from dancing.inference import Dancer, Painter, SongToPoses
 from dancing.skeleton import Figure, PoseSpace
-from dancing.training.common import CrashState, Ema, check_finite, generator, load_checkpoint, save_checkpoint
+from dancing.training.common import CrashState, Ema, Means, check_finite, generator, load_checkpoint, save_checkpoint
 from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae, window_lengths
 from dancing.training.windows import Windows
@@ -123,15 +123,30 @@ def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Pa
                 assert same(*(load_checkpoint(tmp_path / d / name, "")[part] for d in ("whole", other)))
 
 
-@pytest.mark.parametrize(("handicap", "learns"), [(100.0, False), (0.0, True)])
-def test_a_discriminator_that_wins_waits(make_dataset, make_params, tmp_path: Path, monkeypatch, handicap, learns):
-    monkeypatch.setattr("dancing.training.gan.HANDICAP", handicap)
-    dataset = make_dataset(frames=16)
-    for epochs in (1, 2):
-        gan = make_params({"gan.epochs": epochs, "gan.steps_per_epoch": 2}).gan
-        train_gan(dataset, gan, tmp_path / f"{epochs}", tmp_path / "crash")
-    shorter, longer = (load_checkpoint(tmp_path / f"{epochs}/last.pt", "")["discriminator"] for epochs in (1, 2))
-    assert same(shorter, longer) != learns
+def test_the_slope_penalty_keeps_the_discriminator_flat(make_dataset, make_params, tmp_path: Path):
+    dataset, changes = (
+        make_dataset(frames=16),
+        {"gan.epochs": 4, "gan.steps_per_epoch": 16, "gan.discriminator_lr": 1e-2},
+    )
+    apart = {}
+    for weight in (0.0, 10.0):
+        gan = make_params(changes | {"gan.r1_weight": weight}).gan
+        last = train_gan(dataset, gan, tmp_path / f"{weight}", tmp_path / "crash").gan[-1]
+        apart[weight] = abs(last["train_real_score"] - last["train_fake_score"])
+    assert apart[10.0] < 0.5 * apart[0.0]
+
+
+@pytest.mark.parametrize("model", ["skeleton", "dense"])
+@pytest.mark.parametrize("output", ["tanh", "param_tanh"])
+@pytest.mark.parametrize("loss", ["bce", "hinge", "wgan_gp"])
+def test_every_loss_goes_with_every_output(make_dataset, make_params, tmp_path: Path, model, output, loss):
+    critic_steps = 5 if loss == "wgan_gp" else 1
+    changes = {"model": model, "output": output, "loss": loss, "critic_steps": critic_steps, "epochs": 1}
+    gan = make_params({f"gan.{key}": value for key, value in changes.items()} | {"gan.steps_per_epoch": 1}).gan
+    train_gan(make_dataset(frames=12), gan, tmp_path, tmp_path / "crash")
+    content = load_checkpoint(tmp_path / "last.pt", "train_gan")
+    assert all(torch.isfinite(values).all() for values in content["generator"].values())
+    assert ("output.alphas.weight" in content["generator"]) == (output == "param_tanh")
 
 
 def test_other_params_do_not_take_over_a_crash_state(tmp_path: Path):
@@ -206,10 +221,18 @@ def test_a_dance_without_pictures_trains_a_dancer_and_no_painter(make_dataset, m
         train_gan(dataset, make_params().gan, tmp_path / "gan", tmp_path / "crash")
 
 
-def test_divergence_is_told_with_the_last_good_checkpoint(tmp_path: Path):
+def test_divergence_is_told_with_its_step_and_the_last_good_checkpoint(tmp_path: Path):
     (tmp_path / "best.pt").touch()
-    with pytest.raises(UserError, match=r"epoch 7: train_total is not finite.*best\.pt"):
-        check_finite({"train_total": float("nan"), "val_total": 1.0}, 7, tmp_path / "best.pt")
+    means = Means()
+    for value in (1.0, 2.0, float("inf"), float("nan")):
+        means.add({"good": torch.tensor(0.5), "total": torch.tensor(value)})
+    with pytest.raises(UserError, match=r"step 27 \(epoch 7\): total is not finite.*best\.pt"):
+        check_finite(means, means.result("train_"), 7, tmp_path / "best.pt")
+    means.steps = means.steps[:2]
+    assert means.result("train_") == {"train_good": 0.5, "train_total": 1.5}
+    with pytest.raises(UserError, match="in epoch 7: val_total is not finite"):
+        check_finite(means, {"val_total": float("nan")}, 7, tmp_path / "best.pt")
+    check_finite(means, {"val_total": 1.0}, 7, tmp_path / "best.pt")
 
 
 def test_seeds_name_their_purpose():

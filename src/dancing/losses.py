@@ -133,6 +133,11 @@ class GanLoss:
             return fake.mean() - real.mean()
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
+    def score(self, judged: Judged) -> torch.Tensor:
+        """How real pictures look, mean over all judgements: a probability for "bce", else as the judges say it."""
+        scores = [score.sigmoid().mean() if self.kind == "bce" else score.mean() for score, _ in judged]
+        return torch.stack(scores).mean()
+
     def generator(self, fake: Judged) -> torch.Tensor:
         scores = [F.softplus(-score).mean() if self.kind == "bce" else -score.mean() for score, _ in fake]
         return torch.stack(scores).mean()
@@ -144,6 +149,18 @@ def gradient_penalty(judges: Callable[[torch.Tensor], Judged], pictures: torch.T
     scores = torch.stack([score.flatten(1).mean(dim=1) for score, _ in judges(pictures)]).sum()
     (slope,) = torch.autograd.grad(scores, pictures, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def slope_penalty(judges: Callable[[torch.Tensor], Judged], pictures: torch.Tensor) -> torch.Tensor:
+    """The squared slope of what the judges say at real pictures (B, 3, H, W), mean over pictures and a judge's patches.
+
+    R1 of Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018. Without it a judge that
+    has learnt the few real pictures by heart grows ever steeper, until its slope says nothing and spoils the pictures.
+    """
+    pictures = pictures.detach().requires_grad_()
+    scores = [score.sum() / score[0].numel() ** 0.5 for score, _ in judges(pictures)]
+    (slope,) = torch.autograd.grad(torch.stack(scores).sum(), pictures, create_graph=True)
+    return slope.square().sum() / len(pictures)
 
 
 def feature_matching(real: Judged, fake: Judged) -> torch.Tensor:

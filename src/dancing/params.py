@@ -126,6 +126,7 @@ class Gan(Section):
     subject: str | None
     baseline: bool
     loss: Literal["hinge", "bce", "wgan_gp"]
+    output: Literal["tanh", "param_tanh"]
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
     epochs: Count
@@ -133,6 +134,8 @@ class Gan(Section):
     lr: Positive
     discriminator_lr: Positive
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
+    critic_steps: Count
+    r1_weight: NotNegative
     previous: Share
     flip: bool
     l1_weight: NotNegative

@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame, keras_init
+from dancing.models.param_tanh import Output, output_layer
 
 
 @dataclass(frozen=True)
 class DenseGanConfig:
     height: int
     width: int
+    output: Output
 
 
 class DenseGenerator(nn.Module):
@@ -27,6 +29,7 @@ class DenseGenerator(nn.Module):
         self.up1 = ConvTranspose2dSame(256, 128, 3, stride=2)
         self.up2 = ConvTranspose2dSame(128, 64, 3, stride=2)
         self.up3 = ConvTranspose2dSame(64, 3, 3, stride=2)
+        self.output = output_layer(config.output)
         keras_init(self)
 
     def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
@@ -39,7 +42,7 @@ class DenseGenerator(nn.Module):
         x = self.spread(x).unflatten(1, (256, *self.grid))  # (B, 256, H / 8, W / 8)
         x = F.relu(self.up1(x))  # (B, 128, H / 4, W / 4)
         x = F.relu(self.up2(x))  # (B, 64, H / 2, W / 2)
-        return torch.tanh(self.up3(x))  # (B, 3, H, W)
+        return self.output(self.up3(x))  # (B, 3, H, W)
 
 
 class DenseDiscriminator(nn.Module):
@@ -50,9 +53,7 @@ class DenseDiscriminator(nn.Module):
         self.score = nn.Linear(128 * (config.height // 4) * (config.width // 4), 1)
         keras_init(self)
 
-    def forward(
-        self, numbers: torch.Tensor, pictures: torch.Tensor, *_: torch.Tensor
-    ) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
         """Pictures (B, 3, H, W) -> logits (B, 1), the seed's sigmoid being part of the loss, and the layers' outputs.
         The one judge looks neither at the pose nor at the picture before."""
         first = F.leaky_relu(self.down1(pictures), 0.3)  # (B, 64, H / 2, W / 2); 0.3 is Keras' slope

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dancing.models.param_tanh import Output, output_layer
 from dancing.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
 
 DRAWN = len(LIMBS) + len(JOINT_MAPS)  # P
@@ -28,6 +29,7 @@ class SkeletonGanConfig:
     channels: int
     plates: int  # S
     sees_previous: bool  # in rendering
+    output: Output
 
     @property
     def thickness(self) -> float:
@@ -101,6 +103,7 @@ class SkeletonGenerator(nn.Module):
         self.fine = nn.Conv2d(1 + len(JOINT_MAPS) + 3 + 1, fine, 3, padding=1)  # at full size, for sharp edges
         self.last = Up(sizes[0], fine)
         self.paint = nn.Conv2d(fine, 4, 3, padding=1)  # RGB and mask
+        self.output = output_layer(config.output)
         self.register_buffer("plates", torch.zeros(config.plates, 3, config.height, config.width))
         x, y = torch.linspace(-1, 1, config.width), torch.linspace(-1, 1, config.height)
         place = torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
@@ -139,7 +142,7 @@ class SkeletonGenerator(nn.Module):
         x = self.last(x, self.fine(self._padded(sketch)))
         x = self.paint(x)[..., : size[1], : size[2]]  # (B, 4, H, W)
         mask = torch.sigmoid(x[:, 3:])
-        return mask * torch.tanh(x[:, :3]) + (1 - mask) * plate
+        return mask * self.output(x[:, :3]) + (1 - mask) * plate
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
         """To the right and below, to sizes that can be halved `levels` times."""
@@ -188,7 +191,7 @@ class SkeletonDiscriminator(nn.Module):
         self.pair = PatchDiscriminator(2 + 6, config.channels // 2)
 
     def forward(
-        self, drawing: torch.Tensor, pictures: torch.Tensor, before: torch.Tensor, previous: torch.Tensor
+        self, pictures: torch.Tensor, drawing: torch.Tensor, before: torch.Tensor, previous: torch.Tensor
     ) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
         """What each judge says, logits (B, 1, h, w), and its layers' outputs.
 

@@ -111,20 +111,27 @@ def cooled(optimiser: torch.optim.Optimizer, lr: float, step: int, steps: int) -
 
 
 class Means:
-    """Running means of named scalars, kept on the device: no sync a step."""
+    """The named scalars of an epoch's steps, the same names in all, kept on the device: no sync a step."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, torch.Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.names: list[str] = []
+        self.steps: list[torch.Tensor] = []
 
     def add(self, scalars: dict[str, torch.Tensor]) -> None:
-        for name, value in scalars.items():
-            value = value.detach()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
+        self.names = list(scalars)
+        self.steps.append(torch.stack([value.detach() for value in scalars.values()]))
 
     def result(self, prefix: str) -> dict[str, float]:
-        return {f"{prefix}{name}": float(total) / self.counts[name] for name, total in self.sums.items()}
+        means = torch.stack(self.steps).mean(dim=0).tolist()
+        return {f"{prefix}{name}": mean for name, mean in zip(self.names, means, strict=True)}
+
+    def first_broken(self) -> tuple[int, list[str]] | None:
+        """The first step, from 0, in which something is NaN or infinite, and what."""
+        broken = ~torch.stack(self.steps).isfinite().cpu()
+        if not broken.any():
+            return None
+        step = int(broken.any(dim=1).int().argmax())
+        return step, [name for name, bad in zip(self.names, broken[step].tolist(), strict=True) if bad]
 
 
 @dataclass(frozen=True)
@@ -151,9 +158,11 @@ def show(bar: Any, losses: dict[str, float], *names: str) -> None:
         bar.set_postfix({name: f"{losses[name]:.4g}" for name in names if name in losses})
 
 
-def check_finite(losses: dict[str, float], epoch: int, last_good: Path) -> None:
-    """Raise UserError where a loss is NaN or infinite, naming the epoch and the last good checkpoint."""
-    broken = [name for name, value in losses.items() if not torch.isfinite(torch.tensor(value))]
+def check_finite(means: Means, losses: dict[str, float], epoch: int, last_good: Path) -> None:
+    """Raise UserError where a loss is NaN or infinite, naming the step, or the epoch, and the last good checkpoint."""
+    where, broken = f"epoch {epoch}", [name for name, value in losses.items() if not math.isfinite(value)]
+    if first := means.first_broken():
+        where, broken = f"step {(epoch - 1) * len(means.steps) + first[0] + 1} (epoch {epoch})", first[1]
     if broken:
         kept = f"; the last good checkpoint is {last_good}" if last_good.exists() else ""
-        raise UserError(f"training diverged in epoch {epoch}: {', '.join(broken)} is not finite; lower lr{kept}")
+        raise UserError(f"training diverged in {where}: {', '.join(broken)} is not finite; lower lr{kept}")

@@ -119,7 +119,7 @@ def train_prior(
         losses = means.result("train_")
         if held_out.points > 0:  # a dance of a beat has no point with frames on both sides
             losses |= _validate(ema.model, held_out, prior.batch_size)
-        check_finite(losses, epoch, crash.path)
+        check_finite(means, losses, epoch, crash.path)
         history.append({"epoch": epoch, **losses})
         crash.save(
             {"flow": flow.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),

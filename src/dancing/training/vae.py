@@ -123,9 +123,9 @@ def train_vae(
         if epoch - best_epoch > vae.patience:
             break
         warmup = min(1.0, epoch / vae.kl_warmup) if vae.kl_warmup else 1.0
-        losses = _train_epoch(model, optimiser, loss, train, vae, warmup, epoch)
-        losses |= _validate(model, loss, val)
-        check_finite(losses, epoch, out / "best.pt")
+        means = _train_epoch(model, optimiser, loss, train, vae, warmup, epoch)
+        losses = means.result("train_") | _validate(model, loss, val)
+        check_finite(means, losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})
         checkpoint = content | {"epoch": epoch, "state": copy.deepcopy(model.state_dict())}
         if losses["val_total"] < best:
@@ -168,7 +168,7 @@ def _loss(vae: Vae, space: PoseSpace, device: torch.device) -> SeedVaeLoss | Mot
 
 def _train_epoch(
     model: Any, optimiser: torch.optim.Optimizer, loss: Any, windows: Windows, vae: Vae, warmup: float, epoch: int
-) -> dict[str, float]:  # fmt: skip
+) -> Means:  # fmt: skip
     model.train()
     means, rng = Means(), generator(vae.seed, epoch)
     ours, steps = vae.model == "motion", vae.steps_per_epoch
@@ -184,7 +184,7 @@ def _train_epoch(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         means.add(scalars)
-    return means.result("train_")
+    return means
 
 
 def _disturbed(audio: torch.Tensor, spread: float, rng: torch.Generator) -> torch.Tensor:
