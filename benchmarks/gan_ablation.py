@@ -23,7 +23,7 @@ from dancing.evaluation.common import held_out
 from dancing.hdf5 import Dataset, open_dataset
 from dancing.inference import Painter
 from dancing.models.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
-from dancing.params import Gan, Params, load_params
+from dancing.params import Gan, Params, load_dance_params
 from dancing.training.gan import train_gan
 
 COLUMNS = ("ssim_crop", "psnr_crop", "pck_10", "pck_20", "flicker_ratio", "warping_ratio")
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gan_ablation", description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=3, help="of training a variant (%(default)s)")
     options = parser.parse_args()
-    params = load_params()
+    params = load_dance_params()
     gan = params.gan.model_copy(update={"epochs": options.epochs, "model": "skeleton", "baseline": False})
 
     def but(**changes: float) -> Gan:

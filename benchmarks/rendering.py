@@ -60,7 +60,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
     import cv2
 
     from dancing.hdf5 import SPLITS, open_dataset, write_dataset
-    from dancing.params import load_params
+    from dancing.params import load_dance_params
     from dancing.training.gan import train_gan
 
     with open_dataset(data) as source:
@@ -71,7 +71,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
         frames = ((cv2.resize(source.frame(piece, k), (width, height)) for k in range(len(piece))) for piece in parts)
         write_dataset(folder / "dataset.h5", attributes, zip(parts, frames, strict=True))
     with open_dataset(folder / "dataset.h5") as dataset:
-        gan = load_params().gan.model_copy(update={"epochs": 1, "steps_per_epoch": 1})
+        gan = load_dance_params().gan.model_copy(update={"epochs": 1, "steps_per_epoch": 1})
         train_gan(dataset, gan, folder, folder)
 
 
@@ -88,10 +88,10 @@ def _load(folder: Path, seconds: int) -> tuple["Painter", np.ndarray, int]:
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], int]:
     """Painting so much video, rendering it, and its number of frames."""
     from dancing import rendering
-    from dancing.params import load_params
+    from dancing.params import load_dance_params
     from dancing.video import VideoWriter
 
-    render = load_params().render
+    render = load_dance_params().render
     painter, poses, fps = _load(folder, seconds)
     height, width = render.height, round(painter.width * render.height / painter.height / 2) * 2
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * rendering.SOUND_RATE, 2)).astype(np.float32)

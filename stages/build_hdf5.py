@@ -1,26 +1,53 @@
-"""Feature files and clips -> dataset.h5."""
+"""Feature files and clips, or pictures -> dataset.h5."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from dancing import build
 from dancing.errors import exit_on_user_error
 from dancing.hdf5 import SPLITS, open_dataset, write_dataset
-from dancing.params import load_params
-from dancing.tracking import stage_run
+from dancing.image_dataset import open_images, write_images
+from dancing.images import Report, read_images
+from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, stage_run
 
-FEATURES, OUT = Path("data/features"), Path("data/dataset.h5")
+FEATURES, OUT, REPORT = Path("data/features"), Path("data/dataset.h5"), Path("data/report.json")
 
 
 def main() -> None:
     params = load_params()
-    fps = params.features.fps
     with stage_run("build_hdf5", params) as run:
-        shape = params.data.model_dump(include={"width", "height", "fit"})
-        attributes = {"fps": fps, "n_mfcc": params.features.n_mfcc, **shape}
-        write_dataset(OUT, attributes, build.pieces(FEATURES, params.data, fps))
-        with open_dataset(OUT) as dataset:
-            for split in SPLITS:
-                run.metrics({f"{split}_seconds": sum(map(len, dataset.split(split))) / fps})
+        if isinstance(params, ImageParams):
+            _gather_pictures(params, run)
+        else:
+            _gather_clips(params, run)
+
+
+def _gather_clips(params: Params, run: StageRun) -> None:
+    fps = params.features.fps
+    shape = params.data.model_dump(include={"width", "height", "fit"})
+    attributes = {"fps": fps, "n_mfcc": params.features.n_mfcc, **shape}
+    write_dataset(OUT, attributes, build.pieces(FEATURES, params.data, fps))
+    with open_dataset(OUT) as dataset:
+        for split in SPLITS:
+            run.metrics({f"{split}_seconds": sum(map(len, dataset.split(split))) / fps})
+
+
+def _gather_pictures(params: ImageParams, run: StageRun) -> None:
+    report = Report()
+    attributes = params.data.model_dump(include={"height", "width", "channels", "fit"})
+    try:
+        write_images(OUT, attributes, read_images(Path(params.data.images), params.data, report))
+    finally:  # where too little is left, the reasons matter most
+        print(report.summary())
+        REPORT.parent.mkdir(parents=True, exist_ok=True)
+        REPORT.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    run.artifact(REPORT)
+    run.metrics({"pictures_used": report.used, "files_skipped": len(report.skipped)})
+    with open_images(OUT) as dataset:
+        for split in SPLITS:
+            run.metrics({f"{split}_pictures": dataset.count(split)})
 
 
 if __name__ == "__main__":

@@ -1,24 +1,32 @@
-"""dataset.h5's test part and both models -> metrics/*.json and plots."""
+"""dataset.h5's test part and the trained models -> metrics/*.json and plots."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from dancing import evaluation
 from dancing.errors import exit_on_user_error
-from dancing.evaluation import pictures
+from dancing.evaluation import pictures, sheets
 from dancing.hdf5 import open_dataset
-from dancing.inference import Dancer, Painter, load_painter
-from dancing.params import load_params
-from dancing.tracking import stage_run
+from dancing.image_dataset import open_images
+from dancing.inference import Dancer, Painter, load_painter, load_samplers
+from dancing.metrics.cells import Row
+from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, stage_run
 
-DANCERS, PAINTERS, METRICS, PLOTS = Path("models/vae"), Path("models/gan"), Path("metrics"), Path("plots/evaluate")
+DATASET, DANCERS, PAINTERS = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
+METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
 #: What tells an experiment at a glance, by file; everything, with n and intervals, is beside the plots.
 HEADLINES = {
     "motion": (
         *("magnitude", "freeze", "jerk", "drift", "bas_gain", "f1"),
         *(f"tempo_locking_{p}" for p in (1, 2, 3, 4, "sum")),
         *("mmd_ratio", "multimodality", "foot_slide", "long_bones"),
+    ),
+    "generated": (
+        *("classifier_score", "rarest_class", "commonest_class", "accuracy", "frechet", "frechet_ratio", "nats"),
+        *("feature_mmd_ratio", "density", "coverage", "diversity", "critic_gap"),
     ),
     "image": (
         *("psnr_crop", "ssim_crop", "ms_ssim", "detection_rate", "pck_10", "pck_20", "flicker_ratio", "warping_ratio"),
@@ -31,9 +39,19 @@ TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 
 def main() -> None:
     params = load_params()
+    with stage_run("evaluate", params) as run:
+        if isinstance(params, ImageParams):
+            _generated(params, run)
+        else:
+            _danced(params, run)
+        for path in [*METRICS.glob("*.json"), *(path for path in PLOTS.iterdir() if path.is_file())]:
+            run.artifact(path)
+
+
+def _danced(params: Params, run: StageRun) -> None:
     wanted = params.evaluate
     dancers, painters = _dancers(params.render.guidance), _painters()
-    with stage_run("evaluate", params) as run, open_dataset("data/dataset.h5") as dataset:
+    with open_dataset(DATASET) as dataset:
         sound = pictures.first_sound(dataset, Path(params.data.clips))
         moved = evaluation.evaluate_motion(dataset, dancers, params.render.temperature, wanted.seeds, wanted.seed)
         tables = {"motion": moved.rows}
@@ -55,8 +73,7 @@ def main() -> None:
             pictures.save_flicker(PLOTS / "flicker.png", painted)
 
         for name, rows in tables.items():
-            _write_json(METRICS / f"{name}.json", evaluation.means(rows, HEADLINES[name]))
-            _write_json(PLOTS / f"{name}_intervals.json", rows)
+            _keep(name, rows)
             run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
 
         first = dataset.split("test")[0].audio[: TRAVERSED_SECONDS * dataset.fps]
@@ -66,8 +83,35 @@ def main() -> None:
         pictures.save_strip(PLOTS / "dances.png", dataset, moved)
         pictures.save_locking(PLOTS / "locking.png", moved)
         pictures.save_comparison(PLOTS / "comparison.mp4", dataset, moved, sound)
-        for path in [*METRICS.glob("*.json"), *PLOTS.iterdir()]:
-            run.artifact(path)
+
+
+def _generated(params: ImageParams, run: StageRun) -> None:
+    wanted, samplers, judged = params.evaluate, load_samplers(DANCERS, PAINTERS), {}
+    with open_images(DATASET) as dataset:
+        result = evaluation.evaluate_generated(dataset, samplers, wanted.samples, wanted.feature_steps, wanted.seed)
+        for name, checkpoint in (("gan", PAINTERS / "best.pt"), ("tanh", PAINTERS / "tanh/best.pt")):
+            if name in samplers:
+                judged[name] = evaluation.critic_gap(dataset, checkpoint, wanted.samples, wanted.seed)
+                result.rows[name]["critic_gap"] = judged[name]
+        _keep("generated", result.rows)
+        for name in samplers:
+            row = result.rows[name]
+            run.headline(
+                {f"{name}_{metric}": row[metric]["mean"] for metric in HEADLINES["generated"] if metric in row}
+            )
+        sheets.save_samples(PLOTS, result, samplers)
+        for name, sampler in samplers.items():
+            sheets.save_interpolation(PLOTS / f"{name}_ways.png", sampler, wanted.seed)
+            if sampler.encodes:
+                sheets.save_traversal(PLOTS / f"{name}_traversal.png", sampler, dataset, wanted.seed)
+        if "gan" in samplers:
+            sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], wanted.seed)
+
+
+def _keep(name: str, rows: Mapping[str, Row]) -> None:
+    """The headline figures for DVC and people; everything, with n and intervals, beside the plots."""
+    _write_json(METRICS / f"{name}.json", evaluation.means(rows, HEADLINES[name]))
+    _write_json(PLOTS / f"{name}_intervals.json", rows)
 
 
 def _dancers(guidance: float) -> dict[str, Dancer]:

@@ -5,14 +5,14 @@ from pathlib import Path
 from dancing import build
 from dancing.errors import exit_on_user_error
 from dancing.extraction import ExtractionSettings, extract_folder
-from dancing.params import load_params
+from dancing.params import load_dance_params
 from dancing.tracking import cache_dir, stage_run
 
 OUT = Path("data/features")
 
 
 def main() -> None:
-    params = load_params()
+    params = load_dance_params()
     features = params.features
     settings = ExtractionSettings(
         fps=features.fps,

@@ -1,4 +1,4 @@
-"""A song and the models -> dance.mp4 and the poses behind it. By hand, with another song, length, dance or layout:
+"""A song and the models -> dance.mp4 and the poses behind it; of a system of pictures, walk.mp4. By hand:
 
 python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3 --layout picture
 """
@@ -11,50 +11,58 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dancing import figures, rendering
+from dancing import figures, rendering, walks
 from dancing.errors import UserError, exit_on_user_error
-from dancing.inference import Dancer, load_painter
+from dancing.inference import Dancer, load_painter, load_samplers
 from dancing.layouts import GAN, VAE, Show
-from dancing.params import Params, load_params, parse_params
+from dancing.params import ImageParams, Params, load_params, parse_params
 from dancing.snapping import snap
 from dancing.tracking import stage_run
 from dancing.video import VideoWriter
 
-OUT, SHEET = Path("dance.mp4"), Path("plots/render/contact_sheet.png")
+DANCE, WALK, SHEET = Path("dance.mp4"), Path("walk.mp4"), Path("plots/render/contact_sheet.png")
 
 
 def main() -> None:
     params = load_params()
-    out, chosen = _arguments(params)
-    by_hand = out != OUT
+    usual = WALK if isinstance(params, ImageParams) else DANCE
+    out, chosen = _arguments(params, usual)
+    if out.suffix.lower() != ".mp4":
+        raise UserError(f"{out}: the video is written as mp4; give a name that ends in .mp4")
+    by_hand = out != usual
     sheet = out.with_suffix(".png") if by_hand else SHEET
     with nullcontext() if by_hand else stage_run("render", params) as run:
-        figures.save_picture(sheet, figures.contact_sheet(_render(out, chosen)))
+        if isinstance(chosen, ImageParams):
+            stills = walks.film(out, load_samplers(VAE, GAN), chosen.render)
+        else:
+            stills = _render(out, chosen)
+        figures.save_picture(sheet, figures.contact_sheet(stills))
         if run:
             run.artifact(out)
             run.artifact(sheet)
 
 
-def _arguments(params: Params) -> tuple[Path, Params]:
+def _arguments(params: Params | ImageParams, usual: Path) -> tuple[Path, Params | ImageParams]:
     """The video to write, and the params with the command line's choices."""
     render = params.render
     parser = argparse.ArgumentParser(prog="python -m stages.render", description="Make the dancer dance to a song.")
     parser.add_argument("--song", default=render.song, help="any file with sound (%(default)s)")
-    parser.add_argument("--out", type=Path, default=OUT, help="video to write (%(default)s)")
+    parser.add_argument("--out", type=Path, default=usual, help="video to write (%(default)s)")
     parser.add_argument("--seconds", type=float, default=render.seconds, help="length of the video (%(default)s)")
     parser.add_argument("--seed", type=int, default=render.seed, help="which dance (%(default)s)")
-    parser.add_argument("--layout", default=render.layout, help="as params.render.layout (%(default)s)")
-    parser.add_argument("--stills", type=int, default=render.stills, help="frames on the contact sheet (%(default)s)")
+    if isinstance(params, Params):
+        parser.add_argument("--layout", default=params.render.layout, help="as params.render.layout (%(default)s)")
+        parser.add_argument(
+            "--stills", type=int, default=params.render.stills, help="frames on the sheet (%(default)s)"
+        )
     chosen = vars(parser.parse_args())
     out = chosen.pop("out")
     values = params.model_dump()
-    return out, parse_params(values | {"render": values["render"] | chosen}, "the command line")
+    return out, parse_params(values | {"render": values["render"] | chosen}, "the command line", type(params))
 
 
 def _render(out: Path, params: Params) -> list[np.ndarray]:
     """Write the video and its poses; the contact sheet's pictures are returned."""
-    if out.suffix.lower() != ".mp4":
-        raise UserError(f"{out}: the video is written as mp4; give a name that ends in .mp4")
     render = params.render
     dancer, painter = Dancer.load(VAE / "best.pt", render.guidance), load_painter(GAN)
     song = rendering.read_song(Path(render.song), dancer.fps, dancer.n_mfcc, render.seconds)

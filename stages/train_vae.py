@@ -1,23 +1,33 @@
-"""dataset.h5 -> the VAE that turns sound into poses."""
+"""dataset.h5 -> the VAE: of sound and poses, or of pictures."""
 
 import shutil
 from pathlib import Path
 
 from dancing import figures
-from dancing.errors import exit_on_user_error
+from dancing.errors import UserError, exit_on_user_error
 from dancing.hdf5 import open_dataset
-from dancing.inference import Dancer, SongToPoses
-from dancing.params import load_params
-from dancing.tracking import cache_dir, stage_run, tensor_signature
-from dancing.training.common import Epoch
+from dancing.image_dataset import open_images
+from dancing.inference import Dancer, NoiseToPictures, Sampler, SongToPoses
+from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
+from dancing.training.common import Epoch, History
 from dancing.training.vae import train_vae
 
-OUT, CURVES, PLOTS = Path("models/vae"), Path("metrics/curves"), Path("plots/train_vae")
+DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
+CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
 
 
 def main() -> None:
     params = load_params()
-    with stage_run("train_vae", params) as run, open_dataset("data/dataset.h5") as dataset:
+    with stage_run("train_vae", params) as run:
+        if isinstance(params, ImageParams):
+            _learn_pictures(params, run)
+        else:
+            _learn_dances(params, run)
+
+
+def _learn_dances(params: Params, run: StageRun) -> None:
+    with open_dataset(DATASET) as dataset:
 
         def on_epoch(epoch: Epoch) -> None:
             run.metrics(epoch.losses, step=epoch.number)
@@ -35,18 +45,46 @@ def main() -> None:
         if params.vae.model == "motion" and params.vae.baseline:
             seeds = params.vae.model_copy(update={"model": "lstm"})
             trained.append(train_vae(dataset, seeds, params.prior, OUT / "lstm", resume))
-        for name, losses in (("vae", history.vae), ("prior", history.prior)):
-            figures.save_table(CURVES / f"{name}.csv", losses)
-            if losses:
-                figures.save_figure(PLOTS / f"{name}.png", figures.curves(losses, f"train_vae: {name}"))
-                run.artifact(PLOTS / f"{name}.png")
-        run.headline({"vae_val_loss": min(row["val_total"] for row in history.vae)})
-        run.artifact(OUT / "best.pt", "checkpoints")
+        _keep(run, history.vae)
+        _keep_curves(run, "prior", history.prior)
         features = len(dataset.audio_mean)
         signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
         run.model(SongToPoses(Dancer.load(OUT / "best.pt")), "song_to_poses", signature)
         for done in trained:
             done.settled()
+
+
+def _learn_pictures(params: ImageParams, run: StageRun) -> None:
+    if params.vae is None:
+        raise UserError("params.yaml has no section vae: this system has no VAE to train")
+    with open_images(DATASET) as dataset:
+
+        def on_epoch(epoch: Epoch) -> None:
+            run.metrics(epoch.losses, step=epoch.number)
+            sheet = figures.picture_rows({name: list(some[:12]) for name, some in epoch.samples().items()})
+            figures.save_picture(PLOTS / "samples.png", sheet)
+            run.image(sheet, "samples", epoch.number)
+
+        history = train_vae(dataset, params.vae, None, OUT, cache_dir() / "resume", on_epoch)
+        _keep(run, history.vae)
+        sampler = Sampler.load(OUT / "best.pt", "train_vae")
+        signature = tensor_signature((-1, sampler.size), (-1, dataset.channels, dataset.height, dataset.width))
+        run.model(NoiseToPictures(sampler), "noise_to_pictures", signature)
+        history.settled()
+
+
+def _keep(run: StageRun, losses: History) -> None:
+    """What both leave in MLflow, and the curves."""
+    _keep_curves(run, "vae", losses)
+    run.headline({"vae_val_loss": min(row["val_total"] for row in losses)})
+    run.artifact(OUT / "best.pt", "checkpoints")
+
+
+def _keep_curves(run: StageRun, name: str, losses: History) -> None:
+    figures.save_table(CURVES / f"{name}.csv", losses)
+    if losses:
+        figures.save_figure(PLOTS / f"{name}.png", figures.curves(losses, f"train_vae: {name}"))
+        run.artifact(PLOTS / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dancing.evaluation import evaluate_images, images, pictures
 from dancing.metrics.controls import nearest_poses
-from dancing.metrics.image_table import FEATURES, FIDELITY, REDETECTION, STEADINESS
+from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
+from dancing.metrics.likeness import FEATURES
 
 SIZE = 48
 

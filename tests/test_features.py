@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dancing.metrics.image_table import FeatureReference
+from dancing.metrics.likeness import FeatureReference
 from dancing.models.feature_net import FeatureNet, PoseHead
 from dancing.training.features import DEGRADATIONS, blur, degrade, melt, mix, noise, person, scaled, train_features
 

@@ -8,17 +8,16 @@ import torch
 from test_metrics_image import HEIGHT, TORSO, WIDTH, pictures, poses
 
 from dancing.metrics import image
+from dancing.metrics.cells import block_numbers
 from dancing.metrics.image_table import (
-    FEATURES,
     FIDELITY,
     REDETECTION,
     STEADINESS,
-    FeatureReference,
     Steadiness,
-    block_numbers,
     fidelity_row,
     redetection_row,
 )
+from dancing.metrics.likeness import FEATURES, FeatureReference
 
 
 def steadiness(real, boxes):

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from dancing.models.conv_vae import ConvVae, ConvVaeConfig
-from dancing.models.dcgan import GRID, SIDES, DcganConfig, DcganDiscriminator, DcganGenerator
+from dancing.models.dcgan import GRID, DcganConfig, DcganDiscriminator, DcganGenerator
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
 from dancing.models.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.param_tanh import CnnParamTanh
 from dancing.models.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
+from dancing.params import DCGAN_SIDES
 
 
 def learned(model: nn.Module) -> int:
@@ -78,7 +79,8 @@ def test_dense_gan_is_the_seeds_table():
 
 
 @pytest.mark.parametrize(
-    ("side", "counts"), zip(SIDES, [(6_198_467, 677_057), (6_229_859, 708_449), (6_237_363, 715_953)], strict=True)
+    ("side", "counts"),
+    zip(DCGAN_SIDES, [(6_198_467, 677_057), (6_229_859, 708_449), (6_237_363, 715_953)], strict=True),
 )
 def test_dcgan_is_the_seeds_table(side: int, counts: tuple[int, int]):
     config = DcganConfig(side, "tanh", normalised=True)
@@ -243,7 +245,7 @@ def test_the_dense_gan_agrees_with_keras(keras):
     close(discriminator(pictures)[0][0], twin(channels_last(pictures)))
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", DCGAN_SIDES)
 def test_the_dcgan_agrees_with_keras(keras, side: int):
     config, L = DcganConfig(side, "tanh", normalised=True), keras.layers
     generator, discriminator = shaken(DcganGenerator(config)), shaken(DcganDiscriminator(config))

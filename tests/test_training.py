@@ -18,7 +18,8 @@ from dancing.inference import Dancer, Painter, SongToPoses
 from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import CrashState, Ema, Means, check_finite, generator, load_checkpoint, save_checkpoint
 from dancing.training.gan import train_gan
-from dancing.training.vae import train_vae, window_lengths
+from dancing.training.motion_task import window_lengths
+from dancing.training.vae import train_vae
 from dancing.training.windows import Windows
 
 

@@ -1,7 +1,9 @@
-"""Makes the demo's data: dance clips with their true landmarks, and songs that nobody has danced to.
+"""Makes the demo's data: dance clips with their true landmarks, songs that nobody has danced to, heads, and digits.
 
     python -m data.demo.make clips
     python -m data.demo.make songs
+    python -m data.demo.make heads
+    python -m data.demo.make digits
 
 The same arguments give the same bytes.
 """
@@ -22,6 +24,8 @@ from dancing.video import VideoWriter, write_audio
 from data.demo.camera import Camera
 from data.demo.dance import perform, plan
 from data.demo.dancer import draw_frames
+from data.demo.digits import digits
+from data.demo.heads import draw_heads
 from data.demo.music import SAMPLE_RATE, compose
 
 TITLES = (
@@ -30,6 +34,7 @@ TITLES = (
 )  # fmt: skip
 CLIP_TEMPI = (90, 140)  # BPM, the slowest and the fastest
 SONG_TEMPI = (104, 124)
+HEADS_AT_ONCE = 250
 
 
 def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
@@ -67,6 +72,18 @@ def make_song(name: str, bpm: float, seed: list[int], options: argparse.Namespac
     write_audio(options.out / "songs" / f"{name}.mp3", song.sound, SAMPLE_RATE)
 
 
+def make_heads(first: int, count: int, options: argparse.Namespace) -> None:
+    """Draw some of the heads: heads/NUMBER.png."""
+    cv2.setNumThreads(1)
+    for number, head in enumerate(draw_heads(count, options.size, [options.seed, first]), start=first):
+        cv2.imwrite(str(options.out / "heads" / f"{number:05d}.png"), head[..., ::-1])
+
+
+def make_digits(options: argparse.Namespace) -> None:
+    """Write digits.npz."""
+    _save(options.out / "digits.npz", digits())
+
+
 def _save(path: Path, arrays: dict) -> None:
     """Write an .npz whole or not at all."""
     with written_whole(path) as whole, whole.open("wb") as file:
@@ -86,31 +103,53 @@ def _songs(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
         yield partial(make_song, f"song_{i + 1}", float(bpm), [options.seed, i], options)
 
 
+def _heads(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
+    for first in range(0, options.count, HEADS_AT_ONCE):
+        yield partial(make_heads, first, min(HEADS_AT_ONCE, options.count - first), options)
+
+
+def _digits(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
+    yield partial(make_digits, options)
+
+
+#: What is made: the folders that it needs, and the tasks.
+KINDS = {
+    "clips": (("clips", "truth"), _clips),
+    "songs": (("songs",), _songs),
+    "heads": (("heads",), _heads),
+    "digits": ((), _digits),
+}
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m data.demo.make", description="Make the demo's clips or songs.")
+    parser = argparse.ArgumentParser(prog="python -m data.demo.make", description="Make the demo's data.")
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind, count, seed, seconds in (("clips", 12, 1, (12.0, 16.0)), ("songs", 2, 101, (31.0, 36.0))):
+    for kind in KINDS:
         sub = kinds.add_parser(kind, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        sub.add_argument("--count", type=int, default=count, help=f"how many {kind}")
-        sub.add_argument("--seed", type=int, default=seed, help="of all that is left to chance")
-        sub.add_argument(
+        sub.add_argument("--out", type=Path, default=Path("data/demo"), help="folder to write into")
+        sub.add_argument("--jobs", type=int, default=-1, help="processes; -1: one a core")
+    for kind, count, seed in (("clips", 12, 1), ("songs", 2, 101), ("heads", 4000, 1)):
+        kinds.choices[kind].add_argument("--count", type=int, default=count, help=f"how many {kind}")
+        kinds.choices[kind].add_argument("--seed", type=int, default=seed, help="of all that is left to chance")
+    for kind, seconds in (("clips", (12.0, 16.0)), ("songs", (31.0, 36.0))):
+        kinds.choices[kind].add_argument(
             "--seconds", type=float, nargs=2, metavar=("LO", "HI"), default=seconds, help="range of lengths"
         )
-        sub.add_argument("--out", type=Path, default=Path("data/demo"), help="folder of the folders to write into")
-        sub.add_argument("--jobs", type=int, default=-1, help="processes; -1: one a core")
     for name, default in (("width", 360), ("height", 640), ("fps", 30)):
         kinds.choices["clips"].add_argument(f"--{name}", type=int, default=default, help="of the pictures")
+    kinds.choices["heads"].add_argument("--size", type=int, default=64, help="of the pictures, px")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run with command line arguments (by default this process's own)."""
     options = _arguments(arguments)
-    folders, tasks = {"clips": (("clips", "truth"), _clips), "songs": (("songs",), _songs)}[options.kind]
-    for folder in folders:
+    folders, tasks = KINDS[options.kind]
+    for folder in (".", *folders):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
-    made = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(delayed(task)() for task in tasks(options))
-    for _ in tqdm(made, total=options.count, desc=options.kind, disable=None):
+    todo = list(tasks(options))
+    made = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(delayed(task)() for task in todo)
+    for _ in tqdm(made, total=len(todo), desc=options.kind, disable=None):
         pass
 
 

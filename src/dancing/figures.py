@@ -18,6 +18,8 @@ mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
 _GROUND = (18, 20, 28)
 CAPTION_HEIGHT = 22  # px, of the names above a sheet's columns
+NAME_WIDTH = 96  # px, of the names before a row of small pictures
+SEEN = 64  # px, the least height at which small pictures are shown
 #: Landmarks whose paths a trail shows.
 _TRAILING = (LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE)
 #: Height of the pictures on a contact sheet, px.
@@ -143,6 +145,26 @@ def sample_grid(samples: Mapping[str, np.ndarray]) -> np.ndarray:
     height, width = samples["real"].shape[1:3]
     shown = {"pose": samples["landmarks"], "real": samples["real"], "ours": samples["generated"]}
     return columns({name: list(cells) for name, cells in shown.items()}, height, width)
+
+
+def picture_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Small pictures (H, W, 1 or 3) uint8, enlarged, in a sheet about twice as wide as high."""
+    return contact_sheet([enlarged(picture) for picture in pictures])
+
+
+def picture_rows(shown: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
+    """Rows of small pictures (H, W, 1 or 3) uint8, enlarged, each row with its name before it."""
+    rows = []
+    for name, pictures in shown.items():
+        large = [enlarged(picture) for picture in pictures]
+        rows.append([caption(name, large[0].shape[0], NAME_WIDTH), *large])
+    return grid(rows)
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """(H, W, C) uint8, each pixel a square, so that it is at least SEEN px high."""
+    times = max(1, -(-SEEN // picture.shape[0]))
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def heat(values: np.ndarray, highest: float) -> np.ndarray:

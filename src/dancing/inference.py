@@ -1,9 +1,12 @@
-"""Trained models at work: a `Dancer` turns a song's features into poses, a `Painter` poses into pictures."""
+"""Trained models at work.
+
+A `Dancer` turns a song's features into poses, a `Painter` poses into pictures; a `Sampler` draws from numbers alone.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,6 +14,7 @@ from torch import nn
 
 from dancing.errors import UserError
 from dancing.models import build_gan, build_vae, config_from_dict
+from dancing.models.conv_vae import ConvVae
 from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
 from dancing.skeleton import Figure, PoseSpace
@@ -161,6 +165,84 @@ class Painter:
 def load_painter(folder: Path) -> Painter | None:
     """The painter in train_gan's output, None where `gan.model` was none. Raises UserError as `Painter.load` does."""
     return None if (folder / NO_PAINTER).exists() else Painter.load(folder / "best.pt")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A generator of pictures from noise, or a VAE's decoder. Letters: N pictures, H x W, C channels, Z noise."""
+
+    model: Any
+    size: int  # Z
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path, stage: Literal["train_vae", "train_gan"]) -> "Sampler":
+        """Read a checkpoint of a system of pictures. Raises UserError where it can't be read."""
+        content, device = load_checkpoint(path, stage), pick_device()
+        try:
+            config = config_from_dict(content["config"])
+            model: Any = build_vae(config) if stage == "train_vae" else build_gan(config)[0]
+            model.load_state_dict(content["state" if stage == "train_vae" else "generator"])
+            size = config.latent_dim if stage == "train_vae" else config.noise
+        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+            raise UserError(f"{path}: of another version ({error}); run the stage {stage} again") from None
+        return cls(model.to(device).eval(), size, device)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it is a VAE, which can draw a given picture again."""
+        return hasattr(self.model, "encode")
+
+    def noise(self, count: int, seed: int) -> np.ndarray:
+        """(N, Z), standard normal; the seed chooses the pictures."""
+        return torch.randn(count, self.size, generator=generator(seed)).numpy()
+
+    def draw(self, noise: np.ndarray) -> np.ndarray:
+        """Noise (N, Z) -> pictures (N, H, W, C) uint8."""
+        return np.concatenate(list(self.stream(noise)))
+
+    @torch.inference_mode()
+    def stream(self, noise: np.ndarray, batch: int = 64) -> Iterator[np.ndarray]:
+        """The same, so many at a time."""
+        paint = self.model.paint_latents if isinstance(self.model, ConvVae) else self.model
+        for first in range(0, len(noise), batch):
+            yield to_uint8(paint(torch.from_numpy(noise[first : first + batch]).to(self.device)))
+
+    @torch.inference_mode()
+    def encode(self, pictures: np.ndarray, batch: int = 64) -> np.ndarray:
+        """The posterior means (N, Z) of pictures (N, H, W, C) uint8; for one that `encodes`."""
+        means = []
+        for first in range(0, len(pictures), batch):
+            shown = torch.from_numpy(pictures[first : first + batch]).to(self.device)
+            means.append(self.model.encode(shown.permute(0, 3, 1, 2).float() / 127.5 - 1)[0].cpu())
+        return torch.cat(means).numpy()
+
+
+def load_samplers(vae: Path, gan: Path) -> dict[str, Sampler]:
+    """What was trained, in the folders of train_vae and train_gan: "gan", "vae", and "tanh", the one beside.
+
+    Raises UserError as `Sampler.load` does, and where there is nothing.
+    """
+    places: dict[str, tuple[Path, Literal["train_vae", "train_gan"]]] = {
+        "gan": (gan / "best.pt", "train_gan"),
+        "tanh": (gan / "tanh/best.pt", "train_gan"),
+        "vae": (vae / "best.pt", "train_vae"),
+    }
+    there = {name: Sampler.load(path, stage) for name, (path, stage) in places.items() if path.exists()}
+    if not there:
+        raise UserError(f"{vae} and {gan}: no checkpoint; the stages train_vae and train_gan make them")
+    return there
+
+
+class NoiseToPictures(nn.Module):
+    """A `Sampler` as one module, for a model registry: noise (B, Z) -> pictures (B, C, H, W) in [-1, 1]."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        super().__init__()
+        self.model = sampler.model.cpu()
+
+    def forward(self, noise: torch.Tensor) -> torch.Tensor:
+        return self.model.paint_latents(noise) if isinstance(self.model, ConvVae) else self.model(noise)
 
 
 class SongToPoses(nn.Module):

@@ -7,13 +7,17 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dancing.errors import UserError
+
+#: Sides of the squares that the DCGAN draws, px.
+DCGAN_SIDES = (64, 128, 256)
 
 
 class ParamsError(UserError):
@@ -41,21 +45,32 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Data(Section):
-    clips: Text
-    height: Pixels
-    width: Pixels
+class _Split(Section):
     fit: Literal["letterbox", "crop"]
-    split: Literal["auto", "clip", "time"]
     val: Annotated[_Number, Field(gt=0, lt=0.5)]
     test: Annotated[_Number, Field(gt=0, lt=0.5)]
     seed: Seed
 
     @model_validator(mode="after")
-    def _training_part(self) -> "Data":
+    def _training_part(self) -> "_Split":
         if self.val + self.test > 0.8:
             raise ValueError(f"val ({self.val}) and test ({self.test}) leave under a fifth to train on")
         return self
+
+
+class Data(_Split):
+    clips: Text
+    height: Pixels
+    width: Pixels
+    split: Literal["auto", "clip", "time"]
+
+
+class ImageData(_Split):
+    images: Text
+    height: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
+    width: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
+    channels: Literal[1, 3]
+    fps: Positive
 
 
 class Features(Section):
@@ -76,36 +91,45 @@ class Features(Section):
         return self
 
 
-class Vae(Section):
-    model: Literal["motion", "lstm"]
-    prior: Literal["flow", "normal"]
-    baseline: bool
+class VaeTraining(Section):
+    """What every VAE is trained by."""
+
     latent_dim: Annotated[int, Field(ge=1, le=1024)]
-    hidden: Annotated[int, Field(ge=8, le=2048)]
-    layers: Annotated[int, Field(ge=1, le=12)]
-    latents_per_beat: Annotated[int, Field(ge=1, le=16)]
-    window: Annotated[int, Field(ge=8)]
     batch_size: Count
     epochs: Count
     steps_per_epoch: Count
     patience: Count
     lr: Positive
-    audio_noise: NotNegative
-    time_stretch: Annotated[_Number, Field(ge=0, le=0.5)]
     kl_weight: NotNegative
     kl_warmup: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _warm_in_time(self) -> "VaeTraining":
+        if self.kl_warmup > self.epochs:
+            raise ValueError(f"kl_warmup ({self.kl_warmup} epochs) is longer than the training ({self.epochs} epochs)")
+        return self
+
+
+class Vae(VaeTraining):
+    model: Literal["motion", "lstm"]
+    prior: Literal["flow", "normal"]
+    baseline: bool
+    hidden: Annotated[int, Field(ge=8, le=2048)]
+    layers: Annotated[int, Field(ge=1, le=12)]
+    latents_per_beat: Annotated[int, Field(ge=1, le=16)]
+    window: Annotated[int, Field(ge=8)]
+    audio_noise: NotNegative
+    time_stretch: Annotated[_Number, Field(ge=0, le=0.5)]
     free_bits: NotNegative
     velocity_weight: NotNegative
     acceleration_weight: NotNegative
     bone_weight: NotNegative
     foot_weight: NotNegative
-    seed: Seed
 
-    @model_validator(mode="after")
-    def _warm_in_time(self) -> "Vae":
-        if self.kl_warmup > self.epochs:
-            raise ValueError(f"kl_warmup ({self.kl_warmup} epochs) is longer than the training ({self.epochs} epochs)")
-        return self
+
+class ImageVae(VaeTraining):
+    model: Literal["conv"]
 
 
 class Prior(Section):
@@ -121,13 +145,11 @@ class Prior(Section):
     seed: Seed
 
 
-class Gan(Section):
-    model: Literal["skeleton", "dense", "none"]
-    subject: str | None
-    baseline: bool
+class GanTraining(Section):
+    """What every GAN is trained by."""
+
     loss: Literal["hinge", "bce", "wgan_gp"]
     output: Literal["tanh", "param_tanh"]
-    channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     batch_size: Count
     epochs: Count
     steps_per_epoch: Count
@@ -136,15 +158,36 @@ class Gan(Section):
     betas: Annotated[list[Annotated[_Number, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
     critic_steps: Count
     r1_weight: NotNegative
-    previous: Share
     flip: bool
+    ema: Annotated[_Number, Field(ge=0, lt=1)]
+    seed: Seed
+
+
+class Gan(GanTraining):
+    model: Literal["skeleton", "dense", "none"]
+    subject: str | None
+    baseline: bool
+    channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
+    previous: Share
     l1_weight: NotNegative
     person_weight: NotNegative
     face_weight: NotNegative
     feature_weight: NotNegative
     perceptual_weight: NotNegative
-    ema: Annotated[_Number, Field(ge=0, lt=1)]
-    seed: Seed
+
+
+class NoiseGan(GanTraining):
+    model: Literal["dcgan", "digits"]
+    augment: bool
+
+
+class VaeGan(GanTraining):
+    model: Literal["vae"]
+    baseline: bool
+    augment: bool
+    latent_dim: Annotated[int, Field(ge=1, le=1024)]
+    kl_weight: NotNegative
+    l1_weight: NotNegative
 
 
 class Evaluate(Section):
@@ -168,20 +211,29 @@ class Render(Section):
     seed: Seed
 
 
+class ImageEvaluate(Section):
+    samples: Annotated[int, Field(ge=20)]
+    feature_steps: Count
+    seed: Seed
+
+
+class ImageRender(Section):
+    song: Text | None
+    seconds: Positive
+    walks: Count
+    height: Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
+    fps: Annotated[_Number, Field(ge=1, le=120)]
+    quality: Annotated[int, Field(ge=0, le=51)]
+    seed: Seed
+
+
 class Mlflow(Section):
     experiment: Text
 
 
-class Params(Section):
-    """The whole of params.yaml, one section a stage (`data` and `mlflow` serve several)."""
+class System(Section):
+    """The whole of a params.yaml, one section a stage (`data` and `mlflow` serve several)."""
 
-    data: Data
-    features: Features
-    vae: Vae
-    prior: Prior
-    gan: Gan
-    evaluate: Evaluate
-    render: Render
     mlflow: Mlflow
 
     def digest(self) -> str:
@@ -193,8 +245,51 @@ class Params(Section):
         return {f"{section}.{key}": value for section, keys in self.model_dump().items() for key, value in keys.items()}
 
 
-def load_params(path: str | Path = "params.yaml") -> Params:
-    """Read and check a params file.
+class Params(System):
+    """Of the dance system: songs to poses to pictures."""
+
+    data: Data
+    features: Features
+    vae: Vae
+    prior: Prior
+    gan: Gan
+    evaluate: Evaluate
+    render: Render
+
+
+class ImageParams(System):
+    """Of a system that draws pictures from numbers alone: faces, digits, parametric tanh."""
+
+    data: ImageData
+    vae: ImageVae | None = None
+    gan: Annotated[NoiseGan | VaeGan, Field(discriminator="model")] | None = None
+    evaluate: ImageEvaluate
+    render: ImageRender
+
+    @model_validator(mode="after")
+    def _models_fit_the_pictures(self) -> "ImageParams":
+        height, width, channels = self.data.height, self.data.width, self.data.channels
+        shape = f"{height} x {width} px in {channels} channel{'s' if channels > 1 else ''}"
+        if self.vae is None and self.gan is None:
+            raise ValueError("a section vae or gan is needed: there is nothing to train")
+        for section, model in (("vae", self.vae and self.vae.model), ("gan", self.gan and self.gan.model)):
+            if model in ("conv", "digits") and (height, width, channels) != (28, 28, 1):
+                raise ValueError(f"{section}.model {model} is for 28 x 28 px in 1 channel; section data has {shape}")
+            if model == "dcgan" and not (height == width in DCGAN_SIDES and channels == 3):
+                sides = ", ".join(map(str, DCGAN_SIDES))
+                raise ValueError(
+                    f"{section}.model dcgan is for squares of {sides} px in 3 channels; section data has {shape}"
+                )
+            if section == "gan" and model == "vae" and (height % 16 or width % 16 or channels != 3):
+                raise ValueError(f"gan.model vae is for multiples of 16 px in 3 channels; section data has {shape}")
+        return self
+
+
+Kind = TypeVar("Kind", bound=System)
+
+
+def load_params(path: str | Path = "params.yaml") -> Params | ImageParams:
+    """Read and check a params file; `data.images` in the place of `data.clips` tells an image system from a dance.
 
     Raises ParamsError with every fault at once: unknown and missing keys, wrong types, values out of range,
     contradictions.
@@ -203,38 +298,78 @@ def load_params(path: str | Path = "params.yaml") -> Params:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run from the project's root, where params.yaml lies") from None
+        raise ParamsError(f"{path}: no such file; run from the folder where params.yaml lies") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(values, dict):
         raise ParamsError(f"{path}: expected sections such as `data:` and `vae:`, found {type(values).__name__}")
+    data = values.get("data")
+    if isinstance(data, dict) and "images" in data:
+        return parse_params(values, str(path), ImageParams)
     return parse_params(values, str(path))
 
 
-def parse_params(values: dict[str, Any], name: str = "params.yaml") -> Params:
-    """Check values that are already read; `name` stands in the error. Raises ParamsError."""
+def load_dance_params() -> Params:
+    """Params of the dance system, from params.yaml. Raises ParamsError also where it is another system's."""
+    params = load_params()
+    if not isinstance(params, Params):
+        raise ParamsError("params.yaml is of a system of pictures (data.images); this is for dances (data.clips)")
+    return params
+
+
+def parse_params(values: dict[str, Any], name: str = "params.yaml", kind: type[Kind] = Params) -> Kind:  # type: ignore[assignment]
+    """Check values that are already read, of a dance unless said otherwise; `name` stands in the error.
+
+    Raises ParamsError.
+    """
     try:
-        return Params.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors()]
+        faults = [_describe(kind, fault) for fault in error.errors()]
     count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
     raise ParamsError(f"{name} has {count}:\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
-def _describe(fault: Any) -> str:
-    # A union (number or null) adds its branch's name to the path; the key alone is what a person can look up.
-    keys = [str(part) for part in fault["loc"]][: 3 if "betas" in fault["loc"] else 2]
-    key, kind = ".".join(keys), fault["type"]
-    if kind == "extra_forbidden":
-        section = Params.model_fields.get(keys[0])
-        known = section.annotation.model_fields if section and len(keys) > 1 else Params.model_fields  # type: ignore[union-attr]
+def _describe(kind: type[System], fault: Any) -> str:
+    keys, what = [str(part) for part in fault["loc"]], fault["type"]
+    section = _section(kind, keys)
+    # A union adds its branch's name to the path: that of a model after the section, of a type (number or null) at the
+    # end; the key alone is what a person can look up.
+    if len(keys) > 2 and keys[1] not in section:
+        del keys[1]
+    keys = keys[: 3 if "betas" in keys else 2]
+    key = ".".join(keys)
+    if what == "union_tag_not_found":
+        what, key = "missing", f"{key}.model"
+    if what == "union_tag_invalid":
+        return f"{key}.model: expected one of {fault['ctx']['expected_tags']}, got {fault['ctx']['tag']!r}"
+    if what == "extra_forbidden":
+        known = section if len(keys) > 1 else list(kind.model_fields)
         near = difflib.get_close_matches(keys[-1], known, n=1)
         return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}")
-    if kind == "missing":
+    if what == "missing":
         return f"{key}: missing; params.yaml holds every value, nothing has a default"
-    if kind == "value_error":
-        return f"{key}: {fault['ctx']['error']}"
+    if what == "value_error":
+        return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
     return f"{key}: expected {_expected(fault)}, got {fault['input']!r}"
+
+
+def _section(kind: type[System], keys: list[str]) -> list[str]:
+    """The keys of the section that a fault is in, of the model's branch if it has several; none for an unknown one."""
+    if not keys or keys[0] not in kind.model_fields:
+        return []
+    branches = list(_sections(kind.model_fields[keys[0]].annotation))
+    if len(branches) > 1:
+        branches = [b for b in branches if keys[1:] and keys[1] in get_args(b.model_fields["model"].annotation)]
+    return list(branches[0].model_fields) if branches else []
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    """The sections in an annotation such as `NoiseGan | VaeGan | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def _expected(fault: Any) -> str:

@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
 
-from dancing.params import Params
+from dancing.params import System
 
 # Nobody is helped by thirty lines on schema migrations, nor by a hint on which pickle protocol a model was saved.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -32,8 +32,12 @@ warnings.filterwarnings("ignore", module="mlflow")
 
 
 def project_root() -> Path:
-    """The main checkout: DVC_ROOT where DVC runs the stage, also inside --temp and queue workers; else here."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    """The main checkout: DVC_ROOT where DVC runs the stage, also inside --temp and queue workers; by hand, the folder
+    with .dvc that we are in, or else this one."""
+    if "DVC_ROOT" in os.environ:
+        return Path(os.environ["DVC_ROOT"]).resolve()
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
 
 
 def cache_dir() -> Path:
@@ -82,7 +86,7 @@ class StageRun:
 
 
 @contextmanager
-def stage_run(stage: str, params: Params) -> Iterator[StageRun]:
+def stage_run(stage: str, params: System) -> Iterator[StageRun]:
     """Open the stage's run below its experiment's; it ends as FAILED where the stage raises."""
     root = project_root()
     if "MLFLOW_TRACKING_URI" not in os.environ:
@@ -117,7 +121,7 @@ def _experiment(client: MlflowClient, name: str, root: Path) -> str:
     return client.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri() if local else None)
 
 
-def _parent(client: MlflowClient, experiment_id: str, params: Params) -> Run:
+def _parent(client: MlflowClient, experiment_id: str, params: System) -> Run:
     """Find or make the run of this experiment: same name, same params."""
     name = os.environ.get("DVC_EXP_NAME") or f"repro-{params.digest()}"
     identity = {"experiment": name, "params": params.digest()}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dancing.errors import UserError
 from dancing.hdf5 import Dataset, Piece
-from dancing.metrics.table import Row
+from dancing.metrics.cells import Row
 
 
 def held_out(dataset: Dataset) -> list[Piece]:

@@ -17,8 +17,9 @@ from dancing.evaluation.common import held_out
 from dancing.hdf5 import Dataset
 from dancing.inference import Painter
 from dancing.metrics import image, image_table
+from dancing.metrics.cells import Row
 from dancing.metrics.controls import nearest_poses
-from dancing.metrics.table import Row
+from dancing.metrics.likeness import FeatureReference
 from dancing.models.feature_net import FeatureNet
 from dancing.training.common import pick_device
 from dancing.training.features import person, scaled, train_features
@@ -106,7 +107,7 @@ def evaluate_images(
     steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
     task_seed, device = seed + FEATURE_SEED, pick_device()
     net, _ = train_features(learnt, library[some], "degradation", feature_steps, task_seed, device)
-    likeness = image_table.FeatureReference.of(_features(net, learnt[::2], library[some[::2]]), runs, seed)
+    likeness = FeatureReference.of(_features(net, learnt[::2], library[some[::2]]), runs, seed)
 
     def row(name: str) -> Row:
         shown, cells = image.as_tensor(pictures[name]), Row()

@@ -7,7 +7,6 @@ Letters: N frames, H x W pixels, J = 13 joints. Pictures (N, 3, H, W) float in [
 of the picture; boxes (N, 4) whole pixels: left, top, right, bottom, the last two not included.
 """
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
@@ -18,13 +17,13 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from dancing.metrics.cells import Clips, clip_numbers
 from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS
 
 BEST_PSNR = 100.0  # dB, of equal pictures: infinity has no mean, and no number in JSON
 SSIM_WINDOW = 11  # px
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM, fine to coarse (Wang et al., 2003)
 
-Clips = Sequence[int | str] | np.ndarray  # (N,) any names of the frames' clips
 
 # ---------------------------------------------------------------------------------------------------------- pictures
 
@@ -228,15 +227,6 @@ def torso_lengths(
         if (own & upright).any():
             lengths[own] = np.median(torso[own & upright])
     return lengths
-
-
-def clip_numbers(clips: Clips | None, frames: int) -> np.ndarray:
-    """Any names of the frames' clips -> (N,) whole numbers from 0."""
-    if clips is None:
-        return np.zeros(frames, dtype=int)
-    if len(clips) != frames:
-        raise ValueError(f"clips: expected one for each of {frames} frames, got {len(clips)}")
-    return np.unique(np.asarray(clips), return_inverse=True)[1]
 
 
 def joint_errors(

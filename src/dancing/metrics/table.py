@@ -11,12 +11,12 @@ import numpy as np
 
 from dancing.metrics.body import bone_limits, foot_slide, long_bones, physical_foot_contact
 from dancing.metrics.bootstrap import interval, percentiles, resampled
+from dancing.metrics.cells import Row
 from dancing.metrics.distribution import kernel_means, mmd2, mmd2_floor, over_pairs
 from dancing.metrics.kinetic import KineticSpace, distances, frechet, kinetic_features, window_features
 from dancing.metrics.motion import STILL, Motion, drift, freeze_ratio, jerk, magnitude, mean, median_speed
 from dancing.metrics.rhythm import PERIODS, LockingSpectrum, beat_alignment, beat_f1, tempo_locking
 
-Row = dict[str, dict]  # metric -> {"mean", "n", "ci95"}
 Takes = Sequence[Sequence[Motion]]  # [piece of the test part][take]
 
 RHYTHM = (

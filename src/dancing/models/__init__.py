@@ -5,25 +5,36 @@ from typing import Any
 
 from torch import nn
 
+from dancing.models.conv_vae import ConvVae, ConvVaeConfig
+from dancing.models.dcgan import DcganConfig, DcganDiscriminator, DcganGenerator
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
+from dancing.models.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
 from dancing.models.flow_prior import FlowPriorConfig
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
 from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.models.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
 
-_VAES: dict[str, tuple[type, type]] = {"lstm": (LstmVaeConfig, LstmVae), "motion": (MotionVaeConfig, MotionVae)}
+_VAES: dict[str, tuple[type, type]] = {
+    "lstm": (LstmVaeConfig, LstmVae),
+    "motion": (MotionVaeConfig, MotionVae),
+    "conv": (ConvVaeConfig, ConvVae),
+}
 _GANS: dict[str, tuple[type, type, type]] = {
     "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
     "skeleton": (SkeletonGanConfig, SkeletonGenerator, SkeletonDiscriminator),
+    "dcgan": (DcganConfig, DcganGenerator, DcganDiscriminator),
+    "digits": (DigitsGanConfig, DigitsGenerator, DigitsDiscriminator),
+    "vae": (VaeGanConfig, VaeGenerator, VaeCritic),
 }
 _CONFIGS: dict[str, type] = {name: kinds[0] for name, kinds in {**_VAES, **_GANS}.items()} | {"flow": FlowPriorConfig}
 
 
-def build_vae(config: LstmVaeConfig | MotionVaeConfig) -> LstmVae | MotionVae:
+def build_vae(config: LstmVaeConfig | MotionVaeConfig | ConvVaeConfig) -> nn.Module:
     return next(model(config) for kind, model in _VAES.values() if isinstance(config, kind))
 
 
-def build_gan(config: DenseGanConfig | SkeletonGanConfig) -> tuple[nn.Module, nn.Module]:
+def build_gan(config: Any) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator."""
     return next((g(config), d(config)) for kind, g, d in _GANS.values() if isinstance(config, kind))
 

@@ -15,14 +15,13 @@ from torch import nn
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame, batch_norm, keras_init
 from dancing.models.param_tanh import Output, output_layer
 
-SIDES = (64, 128, 256)
 GRID = 8  # px, the side of the first and the last map
 SLOPE = 0.3  # of Keras' LeakyReLU
 
 
 @dataclass(frozen=True)
 class DcganConfig:
-    side: int  # one of SIDES
+    side: int  # 64, 128 or 256
     output: Output
     normalised: bool  # batch norm in the discriminator; a critic with a gradient penalty must judge each by itself
     noise: int = 100  # the seed's, not a knob

@@ -22,7 +22,7 @@ Degradation = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tens
 
 def train_features(
     pictures: np.ndarray,
-    landmarks: np.ndarray,
+    landmarks: np.ndarray | None,
     task: Literal["pose", "degradation"],
     steps: int,
     seed: int,
@@ -32,7 +32,7 @@ def train_features(
 
     Args:
         pictures: (N, H, W, 3) uint8 of the training part, a few hundred of different moments; H and W multiples of 8.
-        landmarks: (N, 33, 2) in [0, 1], the poses in them.
+        landmarks: (N, 33, 2) in [0, 1], the poses in them; None: there are none, and the whole picture counts.
         task: "pose": find the 33 landmarks. "degradation": tell how strongly the person was mixed with others, melted,
             blurred and made noisy, which are the faults of generated pictures; quality is learnt from pictures that one
             spoils oneself, after Liu et al., RankIQA, ICCV 2017.
@@ -48,12 +48,15 @@ def train_features(
     for step in range(steps):
         cooled(optimiser, LR, step, steps)
         rows = torch.randint(len(pictures), (BATCH,), generator=rng).numpy()
-        seen, poses = scaled(pictures[rows]).to(device), torch.from_numpy(landmarks[rows]).to(device)
+        seen = scaled(pictures[rows]).to(device)
+        poses = None if landmarks is None else torch.from_numpy(landmarks[rows]).to(device)
         if task == "pose":
+            assert poses is not None
             loss = F.l1_loss(head(net(seen)), poses)
         else:
             spoilt, strengths = degrade(seen, rng)
-            loss = F.l1_loss(head(net.pooled(spoilt, person(poses, *seen.shape[-2:]))), strengths)
+            where = torch.ones_like(seen[:, :1]) if poses is None else person(poses, *seen.shape[-2:])
+            loss = F.l1_loss(head(net.pooled(spoilt, where)), strengths)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from dancing.hdf5 import Dataset
+from dancing.image_dataset import ImageDataset
 from dancing.losses import GanLoss, Scalars, feature_matching, gradient_penalty, slope_penalty
-from dancing.params import Gan
+from dancing.params import Gan, GanTraining, NoiseGan, VaeGan
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -27,6 +28,7 @@ from dancing.training.common import (
     show,
 )
 from dancing.training.game import Game, Turn
+from dancing.training.noise_game import NoiseGame, VaeGame
 from dancing.training.pose_game import DenseGame, SkeletonGame
 
 PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
@@ -46,19 +48,23 @@ class GanHistory:
 
 
 def train_gan(
-    dataset: Dataset, gan: Gan, out: Path, crash_dir: Path, on_epoch: Callable[[Epoch], None] = lambda _: None
+    dataset: Dataset | ImageDataset,
+    gan: Gan | NoiseGan | VaeGan,
+    out: Path,
+    crash_dir: Path,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> GanHistory:
     """Train `gan.model` on the training part; discriminator and generator take turns.
 
-    Writes out/best.pt (least pixel error on the validation part) and out/last.pt: averaged generator weights,
-    discriminator, and what the game adds. Gradients are not clipped: where a GAN runs away, its discriminator does, and
-    that is what `gan.r1_weight` and the gradient penalty are for.
+    Writes out/best.pt (least pixel error on the validation part; of a game without one, the last) and out/last.pt:
+    averaged generator weights, discriminator, and what the game adds. Gradients are not clipped: where a GAN runs away,
+    its discriminator does, and that is what `gan.r1_weight` and the gradient penalty are for.
     Interrupted, it goes on after the last finished epoch; done, it is done at once until the history that it returns is
     `settled`. Raises UserError where there is nothing to train on or validate with, or a loss is not finite any more.
     """
     device = pick_device()
     crash = CrashState(crash_dir, "train_gan", gan.model_dump(), file_digest(dataset.path), device.type)
-    game: Game = {"skeleton": SkeletonGame, "dense": DenseGame}[gan.model](dataset, gan, device)
+    game = _game(dataset, gan, device)
     trainer = _Trainer(game, gan, device)
     content = game.content | {"params": gan.model_dump()}
     history: History = []
@@ -74,6 +80,7 @@ def train_gan(
     bar = progress(range(len(history) + 1, gan.epochs + 1), f"train_gan ({device.type})", gan.epochs, len(history))
     for epoch in bar:
         rng, means = generator(gan.seed, epoch), Means()
+        torch.manual_seed(rng.initial_seed())  # of dropout, which has no generator of its own
         for _ in range(gan.steps_per_epoch):
             means.add(trainer.step(rng))
         losses = means.result("train_") | game.validate(trainer.ema.model)
@@ -93,10 +100,18 @@ def train_gan(
     return GanHistory(history, crash)
 
 
+def _game(dataset: Dataset | ImageDataset, gan: Gan | NoiseGan | VaeGan, device: torch.device) -> Game:
+    if isinstance(dataset, ImageDataset):
+        assert not isinstance(gan, Gan)
+        return VaeGame(dataset, gan, device) if gan.model == "vae" else NoiseGame(dataset, gan, device)
+    assert isinstance(gan, Gan)
+    return SkeletonGame(dataset, gan, device) if gan.model == "skeleton" else DenseGame(dataset, gan, device)
+
+
 class _Trainer:
     """Two players, their optimisers, and the generator's averaged twin."""
 
-    def __init__(self, game: Game, gan: Gan, device: torch.device) -> None:
+    def __init__(self, game: Game, gan: GanTraining, device: torch.device) -> None:
         self.game, self.gan, self.device, self.steps = game, gan, device, 0
         self.player, self.critic = game.player, game.critic
         self.ema = Ema(self.player, gan.ema)
