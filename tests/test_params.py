@@ -7,7 +7,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.params import Params, ParamsError, load_params, parse_params
+from dancing.params import ImageParams, Params, ParamsError, load_params, parse_params
 
 VALUES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
@@ -101,3 +101,41 @@ def test_wild_values_are_taken_or_refused_never_a_crash(section: str, data: st.D
         assert isinstance(parse_params(values), Params)
     except ParamsError as error:
         assert section in str(error)
+
+
+@pytest.mark.parametrize("system", ["faces", "digits", "param_tanh"])
+def test_every_system_has_params_of_its_own(system: str):
+    params = load_params(ROOT / f"pipelines/{system}/params.yaml")
+    assert isinstance(params, ImageParams)
+    flat = params.flat()
+    assert flat["mlflow.experiment"] == system
+    assert ("vae.latent_dim" in flat) == (system == "digits")
+    assert parse_params(params.model_dump(), "again", ImageParams) == params
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"gan.model": "dcgn"}, "gan.model: expected one of 'dcgan', 'digits', 'vae', got 'dcgn'"),
+        ({"gan.lrr": 1}, "gan.lrr: unknown key; did you mean lr?"),
+        ({"gan.latent_dim": 8}, "gan.latent_dim: unknown key"),
+        ({"gan.lr": "fast"}, "gan.lr: expected number, got 'fast'"),
+        ({"data.height": 72}, "gan.model dcgan is for squares of 64, 128, 256 px"),
+        ({"data.channels": 1}, "in 3 channels; section data has 64 x 64 px in 1 channel"),
+    ],
+)
+def test_faults_of_a_system_of_pictures_are_told_by_key(changes: dict, expected: str):
+    values = yaml.safe_load((ROOT / "pipelines/faces/params.yaml").read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        values[section][name] = value
+    with pytest.raises(ParamsError) as error:
+        parse_params(values, "params.yaml", ImageParams)
+    assert expected in str(error.value)
+
+
+def test_something_must_be_trained():
+    values = yaml.safe_load((ROOT / "pipelines/faces/params.yaml").read_text(encoding="utf-8"))
+    del values["gan"]
+    with pytest.raises(ParamsError, match="a section vae or gan is needed"):
+        parse_params(values, "params.yaml", ImageParams)

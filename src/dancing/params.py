@@ -241,8 +241,9 @@ class System(Section):
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:8]
 
     def flat(self) -> dict[str, Any]:
-        """``{"vae.latent_dim": 16, ...}``, as DVC writes keys."""
-        return {f"{section}.{key}": value for section, keys in self.model_dump().items() for key, value in keys.items()}
+        """``{"vae.latent_dim": 16, ...}``, as DVC writes keys; without the sections that aren't there."""
+        sections = {name: keys for name, keys in self.model_dump().items() if keys is not None}
+        return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
 
 class Params(System):
