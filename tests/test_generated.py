@@ -58,8 +58,9 @@ def params(system: str, **changes: object) -> ImageParams:
 def make_images(tmp_path: Path) -> Callable[[str], ImageDataset]:
     """Bright discs at random places; for digits the label says on which side."""
 
-    def make(system: str, count: int = 120) -> ImageDataset:
+    def make(system: str, count: int = 120, labelled: bool | None = None) -> ImageDataset:
         data, rng = params(system).data, np.random.default_rng(1)
+        labelled = system == "digits" if labelled is None else labelled
         y, x = np.mgrid[: data.height, : data.width]
 
         def pictures():
@@ -69,7 +70,7 @@ def make_images(tmp_path: Path) -> Callable[[str], ImageDataset]:
                 disc = np.hypot(x - across, y - rng.uniform(0.3, 0.7) * data.height) < data.height / 5
                 pixels = np.repeat(np.where(disc, 230, 20)[..., None], data.channels, axis=-1).astype(np.uint8)
                 split = ("train", "train", "val", "test")[i % 4]
-                yield Shown(split, pixels, side if system == "digits" else None)
+                yield Shown(split, pixels, side if labelled else None)
 
         attributes = data.model_dump(include={"height", "width", "channels", "fit"})
         write_images(tmp_path / f"{system}.h5", attributes, pictures())
@@ -204,6 +205,17 @@ def test_every_row_stands_where_it_should(make_images, tmp_path: Path, system: s
             sheets.save_traversal(tmp_path / f"{name}_traversal.png", sampler, dataset, 1)
             assert (tmp_path / f"{name}_again.png").exists()
     assert sheets.save_alphas(tmp_path / "alphas.png", samplers["gan"], 1) == (system == "param_tanh")
+
+
+@pytest.mark.parametrize(("system", "labelled", "column"), [("digits", False, None), ("faces", True, "coverage")])
+def test_labels_are_no_matter_of_the_system(make_images, tmp_path: Path, system: str, labelled: bool, column: str):
+    dataset = make_images(system, 60, labelled)
+    train_gan(dataset, params(system, gan__epochs=1).gan, tmp_path / "gan", tmp_path / "crash")
+    samplers = load_samplers(tmp_path / "none", tmp_path / "gan")
+    row = evaluation.evaluate_generated(dataset, samplers, 20, 4, 1).rows["gan"]
+    assert "classifier_score" not in row
+    assert ("coverage" in row) == (column == "coverage")
+    assert row["diversity"]["mean"] > 0
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

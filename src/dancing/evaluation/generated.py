@@ -3,10 +3,10 @@
 Letters: N pictures, H x W, C channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,10 +30,8 @@ TOGETHER = 250  # pictures looked at at once
 LEARNT = 5000  # training pictures, at most, that Frechet distances are taken from
 
 
-class Judge(Protocol):
-    """What looks at a set of pictures (N, H, W, C) uint8, of known classes (N,) or not."""
-
-    def row(self, pictures: np.ndarray, labels: np.ndarray | None = None) -> Row: ...
+#: What looks at a set of pictures (N, H, W, C) uint8, of known classes (N,) or not.
+Judge = Callable[[np.ndarray, np.ndarray | None], Row]
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,9 @@ def evaluate_generated(
         - train: training pictures, what it looks like to play what was learnt;
         - mean_picture: the mean training picture, over and over: what a score is worth that it does well on.
 
-        Columns, of pictures with labels: classifier_score, rarest_class, commonest_class, frechet, frechet_ratio, and
-        accuracy where it is known what they should show; of others feature_mmd, feature_mmd_ratio, density, coverage.
+        Columns, of grey pictures with labels: classifier_score, rarest_class, commonest_class, frechet,
+        frechet_ratio, and accuracy where it is known what they should show; of colours feature_mmd,
+        feature_mmd_ratio, density, coverage.
         Of all: diversity, the mean distance of two over that of real ones. Of a VAE with a likelihood: nats, its bound
         on held-out pictures.
     """
@@ -73,16 +72,12 @@ def evaluate_generated(
     mean = learnt.mean(axis=0, keepdims=True).round().astype(np.uint8)
     pictures |= {"real": real, "train": learnt, "mean_picture": np.repeat(mean, count, axis=0)}
 
-    judge: Judge
-    if labels:
-        judge = _Classes.of(dataset, count, feature_steps, seed, device)
-    else:
-        judge = _Likeness.of(dataset, feature_steps, seed, device)
+    judge = _judge(dataset, count, feature_steps, seed, device)
     spread = _diversity(real)
     rows = {}
     for name, shown in pictures.items():
         apart = {"diversity": {"mean": _diversity(shown) / spread, "n": count, "ci95": None}}
-        rows[name] = judge.row(shown, known.get(name)) | apart
+        rows[name] = judge(shown, known.get(name)) | apart
     for name, sampler in samplers.items():
         if isinstance(sampler.model, ConvVae):
             rows[name]["nats"] = _nats(dataset, sampler, seed)
@@ -98,16 +93,15 @@ def _diversity(pictures: np.ndarray) -> float:
     return diversity(torch.from_numpy(pictures).float())
 
 
-@dataclass(frozen=True)
-class _Likeness:
-    likeness: Likeness
-
-    @classmethod
-    def of(cls, dataset: ImageDataset, steps: int, seed: int, device: torch.device) -> "_Likeness":
-        return cls(Likeness.learnt(dataset, device, seed, steps))
-
-    def row(self, pictures: np.ndarray, labels: np.ndarray | None = None) -> Row:
-        return self.likeness.row(pictures)
+def _judge(dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> Judge:
+    """A classifier for grey pictures with labels, an own feature network for colours; grey ones without labels have
+    neither, and so no column but diversity."""
+    if dataset.channels == 3:
+        likeness = Likeness.learnt(dataset, device, seed, steps)
+        return lambda pictures, _: likeness.row(pictures)
+    if "train" in dataset.labels:
+        return _Classes.of(dataset, count, steps, seed, device).row
+    return lambda *_: {}
 
 
 @dataclass(frozen=True)
@@ -123,7 +117,7 @@ class _Classes:
         features, _ = _seen(net, dataset.spread("train", LEARNT), device)
         return cls(net, FrechetReference.of(features, count, seed), device, seed)
 
-    def row(self, pictures: np.ndarray, labels: np.ndarray | None = None) -> Row:
+    def row(self, pictures: np.ndarray, labels: np.ndarray | None) -> Row:
         features, probabilities = _seen(self.net, pictures, self.device)
         row = class_row(probabilities, self.seed) | self.reference.row(features, self.seed)
         return row if labels is None else row | accuracy_row(probabilities, labels, self.seed)
