@@ -86,13 +86,13 @@ def _danced(params: Params, run: StageRun) -> None:
 
 
 def _generated(params: ImageParams, run: StageRun) -> None:
-    wanted, samplers, judged = params.evaluate, load_samplers(DANCERS, PAINTERS), {}
+    wanted, samplers = params.evaluate, load_samplers(DANCERS, PAINTERS)
     with open_images(DATASET) as dataset:
         result = evaluation.evaluate_generated(dataset, samplers, wanted.samples, wanted.feature_steps, wanted.seed)
         for name, checkpoint in (("gan", PAINTERS / "best.pt"), ("tanh", PAINTERS / "tanh/best.pt")):
             if name in samplers:
-                judged[name] = evaluation.critic_gap(dataset, checkpoint, wanted.samples, wanted.seed)
-                result.rows[name]["critic_gap"] = judged[name]
+                gap = evaluation.critic_gap(dataset, checkpoint, wanted.samples, wanted.seed)
+                result.rows[name]["critic_gap"] = gap
         _keep("generated", result.rows)
         for name in samplers:
             row = result.rows[name]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from benchmarks import gan_ablation, rendering
+from benchmarks import gan_ablation, image_memory, rendering
 from dancing.models.skeleton_gan import DRAWN, SkeletonGanConfig
 from dancing.video import probe
 
@@ -37,3 +37,17 @@ def test_the_ablations_generators_lack_what_they_should():
     generator = gan_ablation.PlatelessGenerator(config)
     drawing = generator.draw(landmarks)
     assert torch.equal(generator(drawing), generator(drawing, torch.rand(2, 3, 32, 40)))
+
+
+def test_image_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    for name, few in (("HEADS", 3), ("STEPS", 1)):
+        monkeypatch.setattr(image_memory, name, few)
+    for name, few in (("FEATURE_STEPS", 1), ("VALIDATION", 8), ("SAMPLES", 4), ("SETTLING", 1)):
+        monkeypatch.setattr(f"dancing.training.noise_game.{name}", few)
+    image_memory._draw(tmp_path / "pictures", 24)
+    assert len({path.read_bytes() for path in (tmp_path / "pictures").rglob("*.jpg")}) == 24
+    for job in (image_memory._build, image_memory._train):
+        megabytes, seconds = job(tmp_path)
+        assert megabytes > 1
+        assert seconds > 0

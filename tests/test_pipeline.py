@@ -149,6 +149,48 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)
 
 
+def test_another_system_runs_over_the_same_stages(project: Path):
+    """Digits, from scikit-learn to a walk; then an experiment, and MLflow's experiment of its own."""
+    folder = project / "pipelines/digits"
+    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    few = {"batch_size": 8, "epochs": 2, "steps_per_epoch": 2}
+    values["vae"] |= few
+    values["gan"] |= few
+    values["evaluate"] |= {"samples": 40, "feature_steps": 5}
+    values["render"] |= {"seconds": 1.0, "walks": 2, "height": 64}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "few steps")
+    output = run(project, "dvc", "repro", "pipelines/digits/dvc.yaml")
+    stages = {"build_hdf5", "train_vae", "train_gan", "evaluate", "render"}
+
+    def ran_there(output: str) -> set[str]:
+        return {stage for stage in STAGES if f"Running stage 'pipelines/digits/dvc.yaml:{stage}'" in output}
+
+    assert ran_there(output) == stages
+    assert ran(output) == set()
+    video = probe(folder / "walk.mp4")
+    assert (video.duration, video.has_audio) == (pytest.approx(1.0, abs=1 / 30), False)
+    rows = json.loads((folder / "metrics/generated.json").read_text())
+    assert set(rows) == {"vae", "vae_again", "gan", "real", "train", "mean_picture"}
+    assert (project / "plots/evaluate/comparison.mp4").exists()  # the dance's results lie where they lay
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "digits")
+    output = run(
+        project, "dvc", "exp", "run", "--temp", "--name", "small", "pipelines/digits/dvc.yaml",
+        "-S", "pipelines/digits/params.yaml:vae.latent_dim=3",
+    )  # fmt: skip
+    assert ran_there(output) == {"train_vae", "evaluate", "render"}
+
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    assert {run.info.run_name for run in runs} >= {"small", *stages}
+
+
 def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["dvc", "exp", "run", "--temp", "-S", "render.height=7", "-S", "vae.lr=fast"]

@@ -130,23 +130,37 @@ def test_parametric_tanh_is_the_seeds_table():
     generator, critic = VaeGenerator(config), VaeCritic(config)
     # Convolution, ReLU, max pooling, four times.
     down = []
-    for size, channels in ((128, 32), (64, 64), (32, 128), (16, 256)):
+    for size, channels in ((128, 16), (64, 32), (32, 64), (16, 128)):
         down += [(2, channels, size, size)] * 2 + [(2, channels, size // 2, size // 2)]
     assert list(shapes(generator.encoder, torch.rand(2, 3, 128, 128)).values()) == down
     assert shapes(generator, torch.randn(2, 128)) == {
-        "spread": (2, 16384), "up.0": (2, 128, 16, 16), "up.1": (2, 64, 32, 32), "up.2": (2, 32, 64, 64),
+        "spread": (2, 8192), "up.0": (2, 64, 16, 16), "up.1": (2, 32, 32, 32), "up.2": (2, 16, 64, 64),
         "up.3": (2, 3, 128, 128), "output.conv": (2, 2, 128, 128), "output.alphas": (2, 256),
         "output": (2, 3, 128, 128),
     }  # fmt: skip
     assert [*shapes(critic, torch.rand(2, 3, 128, 128)).values()] == [*down, (2, 1)]
     assert learned(generator.output) == 2 * (48 * 9 + 1) + 513 * 256
-    assert learned(critic) == learned(generator.encoder) + 16385
+    assert learned(critic) == learned(generator.encoder) + 8193
 
 
 def test_the_critics_body_is_symmetric_with_the_encoder():
     config = VaeGanConfig(32, 48, latent_dim=4, output="tanh")
     generator, critic = VaeGenerator(config), VaeCritic(config)
     assert [str(layer) for layer in generator.encoder] == [str(layer) for layer in critic.body]
+
+
+def test_first_weights_pass_pictures_on_as_strong_as_they_come():
+    config = VaeGanConfig(64, 64, latent_dim=16, output="param_tanh")
+    generator, pictures = VaeGenerator(config), 2 * torch.rand(8, 3, 64, 64) - 1
+    with torch.no_grad():
+        mean, log_var = generator.encode(pictures)
+        shown = generator.before_output(torch.randn(8, 16))
+        apart = VaeCritic(config)(pictures)[0][0].std()
+    assert 0.1 < float(shown.std()) < 2  # PyTorch's own: 0.02
+    assert 0.1 < float(mean.std()) < 4
+    assert float(apart) > 0.01
+    assert not log_var.any()
+    torch.testing.assert_close(generator.output.alpha(shown), torch.ones(8, 1, 16, 16))  # the layer keeps its own
 
 
 # --------------------------------------------------------------------------------------------------------- in Keras
@@ -313,11 +327,11 @@ def test_the_digits_gan_agrees_with_keras(keras):
 def test_the_vae_of_parametric_tanh_agrees_with_keras(keras):
     config, L = VaeGanConfig(128, 128, latent_dim=128, output="tanh"), keras.layers
     generator, critic = shaken(VaeGenerator(config)), shaken(VaeCritic(config))
-    pictures, z, flat = 2 * torch.rand(2, 3, 128, 128) - 1, torch.randn(2, 128), (256, 8, 8)
+    pictures, z, flat = 2 * torch.rand(2, 3, 128, 128) - 1, torch.randn(2, 128), (128, 8, 8)
 
     def down():
         return chain.from_iterable(
-            (L.Conv2D(c, 3, padding="same", activation="relu"), L.MaxPooling2D()) for c in (32, 64, 128, 256)
+            (L.Conv2D(c, 3, padding="same", activation="relu"), L.MaxPooling2D()) for c in (16, 32, 64, 128)
         )
 
     def convolutions(body):
@@ -331,10 +345,10 @@ def test_the_vae_of_parametric_tanh_agrees_with_keras(keras):
     weights = [*convolutions(critic.body), kernel(critic.score, before=flat)]
     twin = filled(keras, [keras.Input((128, 128, 3)), *down(), L.Flatten(), L.Dense(1)], weights)
     close(critic(pictures)[0][0], twin(channels_last(pictures)))
-    widths = ((128, "relu"), (64, "relu"), (32, "relu"), (3, "tanh"))
+    widths = ((64, "relu"), (32, "relu"), (16, "relu"), (3, "tanh"))
     up = [L.Conv2DTranspose(c, 4, 2, "same", activation=a) for c, a in widths]
     weights = [kernel(generator.spread, after=flat), *(kernel(layer) for layer in generator.up)]
-    twin = filled(keras, [keras.Input((128,)), L.Dense(16384, "relu"), L.Reshape((8, 8, 256)), *up], weights)
+    twin = filled(keras, [keras.Input((128,)), L.Dense(8192, "relu"), L.Reshape((8, 8, 128)), *up], weights)
     close(generator(z).movedim(1, -1), twin(z.numpy()))
 
 

@@ -21,10 +21,10 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
 No librosa, MediaPipe, OpenCV or PyAV here: the training side reads this file on machines that have none of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import h5py
 import numpy as np
@@ -243,9 +243,14 @@ class Dataset:
         self.close()
 
 
-def open_dataset(path: str | Path) -> Dataset:
-    """Open and check a dataset.h5. Raises DatasetError naming what is wrong and where."""
-    path = Path(path)
+Contents = TypeVar("Contents")
+
+
+def open_checked(path: Path, form: str, version: int, read: Callable[[h5py.File], Contents]) -> Contents:
+    """Open a file of this form and version for `read`, which keeps it open in what it returns.
+
+    Raises DatasetError naming what is wrong and where, also for a key that `read` misses; the file is closed then.
+    """
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
@@ -253,8 +258,22 @@ def open_dataset(path: str | Path) -> Dataset:
     except OSError as error:
         raise DatasetError(f"{path}: not readable as HDF5 ({error}); delete it and run build_hdf5 again") from None
     try:
-        if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-            raise DatasetError(f"{path}: not a {FORMAT} file of version {VERSION}; run build_hdf5 again")
+        if file.attrs.get("format") != form or file.attrs.get("version") != version:
+            raise DatasetError(f"{path}: not a {form} file of version {version}; run build_hdf5 again")
+        return read(file)
+    except KeyError as error:
+        file.close()
+        raise DatasetError(f"{path}: incomplete ({error.args[0]}); run build_hdf5 again") from None
+    except DatasetError:
+        file.close()
+        raise
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open and check a dataset.h5. Raises DatasetError naming what is wrong and where."""
+    path = Path(path)
+
+    def read(file: h5py.File) -> Dataset:
         statistics = file["normalisation"]
         return Dataset(
             path=path,
@@ -267,12 +286,8 @@ def open_dataset(path: str | Path) -> Dataset:
             pieces=list(_read_pieces(file, path)),
             _file=file,
         )
-    except KeyError as error:
-        file.close()
-        raise DatasetError(f"{path}: incomplete ({error.args[0]}); run build_hdf5 again") from None
-    except DatasetError:
-        file.close()
-        raise
+
+    return open_checked(path, FORMAT, VERSION, read)
 
 
 def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from dancing.files import written_whole
-from dancing.hdf5 import SPLITS, DatasetError, Split
+from dancing.hdf5 import SPLITS, DatasetError, Split, open_checked
 
 FORMAT, VERSION = "dancing-images", 1
 CHUNK = 2**16  # bytes: a few pictures are read at once, or one large one
@@ -125,15 +125,8 @@ class ImageDataset:
 
 def open_images(path: Path) -> ImageDataset:
     """Open and check a file. Raises DatasetError naming what is wrong and where."""
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; the stage build_hdf5 makes it") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: not readable as HDF5 ({error}); delete it and run build_hdf5 again") from None
-    try:
-        if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-            raise DatasetError(f"{path}: not a {FORMAT} file of version {VERSION}; run build_hdf5 again")
+
+    def read(file: h5py.File) -> ImageDataset:
         size = {key: int(file.attrs[key]) for key in ("height", "width", "channels")}
         labels: dict[Split, np.ndarray] = {}
         for split in SPLITS:
@@ -144,10 +137,6 @@ def open_images(path: Path) -> ImageDataset:
                 labels[split] = group["labels"][:]
                 if len(labels[split]) != len(group["pictures"]):
                     raise DatasetError(f"{path}: {split} mixes lengths; run build_hdf5 again")
-        return ImageDataset(Path(path), **size, labels=labels, _file=file)
-    except KeyError as error:
-        file.close()
-        raise DatasetError(f"{path}: incomplete ({error.args[0]}); run build_hdf5 again") from None
-    except DatasetError:
-        file.close()
-        raise
+        return ImageDataset(path, **size, labels=labels, _file=file)
+
+    return open_checked(path, FORMAT, VERSION, read)

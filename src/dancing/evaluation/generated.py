@@ -24,10 +24,10 @@ from dancing.models.conv_vae import ConvVae
 from dancing.training.classifier import train_classifier
 from dancing.training.common import generator, load_checkpoint, pick_device
 from dancing.training.images import Images
-from dancing.training.likeness import Likeness, diversity
+from dancing.training.likeness import LEARNT, Likeness, diversity
 
 TOGETHER = 250  # pictures looked at at once
-LEARNT = 5000  # training pictures, at most, that Frechet distances are taken from
+CLASSIFIED = 5000  # training pictures, at most, that Frechet distances are taken from
 
 
 #: What looks at a set of pictures (N, H, W, C) uint8, of known classes (N,) or not.
@@ -97,8 +97,8 @@ def _judge(dataset: ImageDataset, count: int, steps: int, seed: int, device: tor
     """A classifier for grey pictures with labels, an own feature network for colours; grey ones without labels have
     neither, and so no column but diversity."""
     if dataset.channels == 3:
-        likeness = Likeness.learnt(dataset, device, seed, steps)
-        return lambda pictures, _: likeness.row(pictures)
+        likeness = Likeness.learnt(dataset.spread("train", LEARNT), None, None, steps, seed, device)
+        return lambda pictures, _: likeness.row(pictures, None, None)
     if "train" in dataset.labels:
         return _Classes.of(dataset, count, steps, seed, device).row
     return lambda *_: {}
@@ -114,7 +114,7 @@ class _Classes:
     @classmethod
     def of(cls, dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> "_Classes":
         net = train_classifier(dataset, steps, seed, device)
-        features, _ = _seen(net, dataset.spread("train", LEARNT), device)
+        features, _ = _seen(net, dataset.spread("train", CLASSIFIED), device)
         return cls(net, FrechetReference.of(features, count, seed), device, seed)
 
     def row(self, pictures: np.ndarray, labels: np.ndarray | None) -> Row:

@@ -19,18 +19,12 @@ from dancing.inference import Painter
 from dancing.metrics import image, image_table
 from dancing.metrics.cells import Row
 from dancing.metrics.controls import nearest_poses
-from dancing.metrics.likeness import FeatureReference
-from dancing.models.feature_net import FeatureNet
 from dancing.training.common import pick_device
-from dancing.training.features import person, scaled, train_features
+from dancing.training.likeness import LEARNT, Likeness
 from dancing.video import VideoWriter, read_frames
 
 #: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
 RUN = 10
-#: Real training pictures, evenly spread, that features are learnt from; sets are compared with every other of them.
-LEARNT = 600
-#: Added to the seed for the feature network: whatever a painter was trained with, this is another one.
-FEATURE_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -105,9 +99,7 @@ def evaluate_images(
 
     boxes = image.person_boxes(landmarks, visibility, dataset.width, dataset.height)
     steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
-    task_seed, device = seed + FEATURE_SEED, pick_device()
-    net, _ = train_features(learnt, library[some], "degradation", feature_steps, task_seed, device)
-    likeness = FeatureReference.of(_features(net, learnt[::2], library[some[::2]]), runs, seed)
+    likeness = Likeness.learnt(learnt, library[some], runs, feature_steps, seed, pick_device())
 
     def row(name: str) -> Row:
         shown, cells = image.as_tensor(pictures[name]), Row()
@@ -115,8 +107,7 @@ def evaluate_images(
             cells |= image_table.fidelity_row(shown, image.as_tensor(real), boxes, runs, seed)
         if name in found:
             cells |= redetection(found[name], landmarks, visibility)
-        features = _features(net, pictures[name], landmarks)
-        return cells | steadiness.row(shown, runs, seed) | likeness.row(features, runs, seed)
+        return cells | steadiness.row(shown, runs, seed) | likeness.row(pictures[name], landmarks, runs)
 
     def redetection(detected: np.ndarray, asked: np.ndarray, seen: np.ndarray) -> Row:
         return image_table.redetection_row(detected, asked, seen, dataset.width, dataset.height, runs, seed)
@@ -155,13 +146,3 @@ def _redetected(pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(-1), len(pictures)))
     found = parallel(joblib.delayed(pose.detect_still)(shown) for shown in pictures.values())
     return {name: landmarks for name, (landmarks, _) in zip(pictures, found, strict=True)}
-
-
-def _features(net: FeatureNet, pictures: np.ndarray, landmarks: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Pictures (n, H, W, 3) uint8 of poses (n, 33, 2) as the network sees the person in them, (n, D)."""
-    device, pooled = next(net.parameters()).device, []
-    for first in range(0, len(pictures), batch):
-        shown = scaled(pictures[first : first + batch]).to(device)
-        poses = torch.from_numpy(landmarks[first : first + batch]).to(device)
-        pooled.append(net.pooled(shown, person(poses, *shown.shape[2:])).cpu())
-    return torch.cat(pooled).numpy()

@@ -21,12 +21,12 @@ class ConvTranspose2dSame(nn.ConvTranspose2d):
     """Keras' Conv2DTranspose(padding="same"): the gradient of `Conv2dSame`, cropped to stride times the input."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride)
-        self._crop = max(kernel - stride, 0) // 2
+        # torch's padding crops both sides; what Keras crops more, below and on the right, is cut off afterwards.
+        super().__init__(inputs, outputs, kernel, stride, padding=max(kernel - stride, 0) // 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # (B, inputs, H, W) -> (B, outputs, sH, sW)
         height, width = (size * self.stride[0] for size in x.shape[-2:])
-        return super().forward(x)[..., self._crop : self._crop + height, self._crop : self._crop + width]
+        return super().forward(x)[..., :height, :width]
 
 
 def batch_norm(features: int, dims: int) -> nn.Module:
@@ -37,6 +37,19 @@ def batch_norm(features: int, dims: int) -> nn.Module:
 def drawn(mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
     """A sample of N(mean, exp(log_var)), both of any shape; `rng` is on the CPU, temperature scales the spread."""
     return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
+
+
+def he_init(model: nn.Module) -> None:
+    """Normal weights that keep what ReLUs let through as large as it was, zero biases, in place.
+
+    He et al., Delving Deep into Rectifiers, ICCV 2015. Without batch norm, PyTorch's own first weights shrink a picture
+    layer by layer, until a hundred steps are spent on seeing anything.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def keras_init(model: nn.Module) -> None:

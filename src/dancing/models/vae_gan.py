@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.models.layers import drawn
+from dancing.models.layers import drawn, he_init
 from dancing.models.param_tanh import Output, output_layer
 
-CHANNELS = (32, 64, 128, 256)  # after each max pooling
+CHANNELS = (16, 32, 64, 128)  # after each max pooling
 STEP = 2 ** len(CHANNELS)  # what height and width must be multiples of
 
 
@@ -41,7 +41,7 @@ class VaeGanConfig:
 
 
 class Downward(nn.Sequential):
-    """Convolution, ReLU and max pooling, four times: (B, 3, H, W) -> (B, 256, H / 16, W / 16).
+    """Convolution, ReLU and max pooling, four times: (B, 3, H, W) -> (B, 128, H / 16, W / 16).
 
     No batch norm: a critic with a gradient penalty must judge each picture by itself."""
 
@@ -61,6 +61,8 @@ class VaeGenerator(nn.Module):
         self.spread = nn.Linear(config.latent_dim, config.flat)
         sizes = (*reversed(CHANNELS), 3)
         self.up = nn.ModuleList(nn.ConvTranspose2d(before, after, 4, 2, 1) for before, after in pairwise(sizes))
+        he_init(self)
+        nn.init.zeros_(self.z_log_var.weight)  # at first every deviation is 1, whatever the picture
         self.output = output_layer(config.output)
 
     def encode(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,6 +95,7 @@ class VaeCritic(nn.Module):
         super().__init__()
         self.body = Downward()
         self.score = nn.Linear(config.flat, 1)
+        he_init(self)
 
     def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
         """Pictures (B, 3, H, W) -> unbounded scores (B, 1), and the outputs of its poolings."""

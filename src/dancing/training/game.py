@@ -30,6 +30,10 @@ class Game(Protocol):
         """A batch, the generator's pictures with their graph, and what they should be like."""
         ...
 
+    def settle(self, player: Any) -> None:
+        """Before the averaged weights are used: mend what averaging weights leaves wrong."""
+        ...
+
     def validate(self, player: Any) -> dict[str, float]:
         """Named figures of the generator, averaged weights, on the validation part."""
         ...

@@ -83,6 +83,7 @@ def train_gan(
         torch.manual_seed(rng.initial_seed())  # of dropout, which has no generator of its own
         for _ in range(gan.steps_per_epoch):
             means.add(trainer.step(rng))
+        game.settle(trainer.ema.model)
         losses = means.result("train_") | game.validate(trainer.ema.model)
         check_finite(means, losses, epoch, out / "best.pt")
         history.append({"epoch": epoch, **losses})

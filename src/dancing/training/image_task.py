@@ -11,7 +11,7 @@ from dancing.models import build_vae, config_to_dict
 from dancing.models.conv_vae import ConvVaeConfig
 from dancing.params import ImageVae
 from dancing.training.common import Means, generator
-from dancing.training.images import Images
+from dancing.training.images import Images, placed
 from dancing.training.pictures import to_uint8
 
 SAMPLES = 64  # pictures drawn after each epoch
@@ -28,7 +28,7 @@ class ImageTask:
         self.train, self.val = (Images(dataset, split, device) for split in ("train", "val"))
         config = ConvVaeConfig(vae.latent_dim)
         torch.manual_seed(vae.seed)
-        self.model: Any = build_vae(config).to(device)
+        self.model: Any = placed(build_vae(config), device)
         self.loss = ImageVaeLoss(vae.kl_weight)
         self.content = {"config": config_to_dict(config)}
 

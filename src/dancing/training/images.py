@@ -1,12 +1,19 @@
 """Batches of pictures for the loops that learn to draw from numbers alone. Letters: B batch, C channels, H x W."""
 
 import torch
+from torch import nn
 
 from dancing.hdf5 import Split
 from dancing.image_dataset import ImageDataset
 
 #: Bytes of a split that are kept in memory; larger ones are read from the file, batch by batch.
 IN_MEMORY = 2**28
+
+
+def placed(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on its device, channels last in its weights as in the batches below: on CPUs that halves a step of the
+    digits' VAE and saves a fifth of a GAN's. (The skeleton GAN, with its many narrow layers, loses by it.)"""
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 class Images:

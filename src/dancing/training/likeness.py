@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dancing.image_dataset import ImageDataset
-from dancing.metrics.cells import Row
+from dancing.metrics.cells import Clips, Row
 from dancing.metrics.likeness import FeatureReference
 from dancing.models.feature_net import FeatureNet
-from dancing.training.features import scaled, train_features
+from dancing.training.features import person, scaled, train_features
 
-#: Real training pictures that features are learnt from; half of them are the reference.
+#: Real training pictures that features are learnt from, evenly spread; every other of them is the reference.
 LEARNT = 600
-FEATURE_SEED = 1000  # added to the seed: whatever a GAN was trained with, this is another network
+FEATURE_SEED = 1000  # added to the seed: whatever drew the pictures was trained with, this is another network
 
 
 def diversity(pictures: torch.Tensor) -> float:
@@ -35,29 +34,37 @@ class Likeness:
     seed: int
 
     @classmethod
-    def learnt(cls, dataset: ImageDataset, device: torch.device, seed: int, steps: int) -> "Likeness":
-        """From the training part, pictures in three colours: the network learns how real pictures are spoilt."""
-        pictures = dataset.spread("train", LEARNT)
-        net, _ = train_features(pictures, None, "degradation", steps, seed + FEATURE_SEED, device)
-        features = pooled(net, pictures[::2])
-        return cls(net, FeatureReference.of(features, range(len(features)), seed), seed)
+    def learnt(
+        cls, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None, steps: int, seed: int,
+        device: torch.device,
+    ) -> "Likeness":  # fmt: skip
+        """The network learns how real pictures are spoilt, in `steps` batches.
 
-    def row(self, pictures: np.ndarray) -> Row:
-        """`FEATURES` of pictures (N, H, W, 3) uint8, each by itself: MMD, its ratio to the floor, density, coverage."""
-        features = pooled(self.net, pictures)
-        return self.reference.row(features, range(len(features)), self.seed)
+        pictures: (N, H, W, 3) uint8, `LEARNT` or so of the training part. landmarks: (N, 33, 2), of the person who
+        alone is looked at; None: the whole picture is. clips: which run of neighbours each picture of the sets to come
+        is of; None: each is one by itself, and the sets are as large as the reference.
+        """
+        net, _ = train_features(pictures, landmarks, "degradation", steps, seed + FEATURE_SEED, device)
+        features = _pooled(net, pictures[::2], None if landmarks is None else landmarks[::2])
+        clips = range(len(features)) if clips is None else clips
+        return cls(net, FeatureReference.of(features, clips, seed), seed)
 
-    def mmd_ratio(self, pictures: np.ndarray) -> float:
-        """The row's alone."""
-        return self.row(pictures)["feature_mmd_ratio"]["mean"]
+    def row(self, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None) -> Row:
+        """`FEATURES` of pictures (N, H, W, 3) uint8: MMD, its ratio to the floor, density, coverage; the rest as of
+        `learnt`."""
+        clips = range(len(pictures)) if clips is None else clips
+        return self.reference.row(_pooled(self.net, pictures, landmarks), clips, self.seed)
 
 
 @torch.no_grad()
-def pooled(net: FeatureNet, pictures: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Pictures (N, H, W, 3) uint8 in the network's eyes, the whole picture, (N, D)."""
+def _pooled(net: FeatureNet, pictures: np.ndarray, landmarks: np.ndarray | None, batch: int = 32) -> np.ndarray:
+    """Pictures (N, H, W, 3) uint8 in the network's eyes, (N, D): the person of `landmarks`, or all of the picture."""
     device = next(net.parameters()).device
     features = []
     for first in range(0, len(pictures), batch):
         shown = scaled(pictures[first : first + batch]).to(device)
-        features.append(net.pooled(shown, torch.ones_like(shown[:, :1])).cpu())
+        where = torch.ones_like(shown[:, :1])
+        if landmarks is not None:
+            where = person(torch.from_numpy(landmarks[first : first + batch]).to(device), *shown.shape[2:])
+        features.append(net.pooled(shown, where).cpu())
     return torch.cat(features).numpy()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from dancing.image_dataset import ImageDataset
 from dancing.losses import kl_to_normal
@@ -20,12 +21,13 @@ from dancing.params import NoiseGan, VaeGan
 from dancing.training.augmentation import Disguise
 from dancing.training.common import generator
 from dancing.training.game import Turn
-from dancing.training.images import Images
-from dancing.training.likeness import Likeness, diversity
+from dancing.training.images import Images, placed
+from dancing.training.likeness import LEARNT, Likeness, diversity
 from dancing.training.pictures import to_uint8
 
 FEATURE_STEPS = 150  # batches that the network learns from in whose eyes they are compared
 SAMPLES, VALIDATION = 64, 256  # pictures of fixed noise drawn after each epoch, and compared with real ones
+SETTLING = 8  # batches that batch norms' statistics are taken from
 
 
 class NoiseGame:
@@ -41,11 +43,14 @@ class NoiseGame:
         torch.manual_seed(gan.seed)
         self.player: Any
         self.critic: Any
-        self.player, self.critic = (player.to(device) for player in build_gan(self.config))
+        self.player, self.critic = (placed(player, device) for player in build_gan(self.config))
         self.content = {"config": config_to_dict(self.config)}
         self.fixed = self._noise(VALIDATION, generator(gan.seed))
         self.real = self.val.spread(VALIDATION)
-        self.likeness = Likeness.learnt(dataset, device, gan.seed, FEATURE_STEPS) if dataset.channels == 3 else None
+        self.likeness: Likeness | None = None
+        if dataset.channels == 3:
+            learnt = dataset.spread("train", LEARNT)
+            self.likeness = Likeness.learnt(learnt, None, None, FEATURE_STEPS, gan.seed, device)
 
     def _config(self, dataset: ImageDataset) -> Any:
         if self.gan.model == "digits":
@@ -77,17 +82,40 @@ class NoiseGame:
         return Turn((pictures,), (made,), likeness)
 
     @torch.no_grad()
+    def settle(self, player: Any) -> None:
+        """Batch norms learn their statistics anew from the pictures that these weights make, a few batches of them.
+
+        The running ones are of weights of a hundred steps ago, not averaged: with them a young generator paints grey
+        (standing statistics, Brock et al., BigGAN, ICLR 2019)."""
+        norms = [module for module in player.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        if not norms:
+            return
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+        player.train()
+        rng = generator(self.gan.seed)
+        for _ in range(SETTLING):
+            player(self._noise(self.gan.batch_size, rng))
+        player.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    @torch.no_grad()
     def validate(self, player: Any) -> dict[str, float]:
         """diversity: how far pictures of fixed noise lie apart, over real ones: towards 0 where it collapses.
         critic_gap: what the discriminator says of training pictures less what it says of held-out ones: it grows as it
-        learns them by heart. mmd_ratio, of colour pictures: see `Likeness`."""
+        learns them by heart. feature_mmd_ratio and coverage, of colour pictures: see `Likeness`."""
         made = torch.cat([player(noise) for noise in self.fixed.split(SAMPLES)])
         self.critic.eval()
         seen, unseen = (float(self.critic(some)[0][0].mean()) for some in (self.train.spread(VALIDATION), self.real))
         self.critic.train()
         figures = {"val_diversity": diversity(made) / diversity(self.real), "val_critic_gap": seen - unseen}
         if self.likeness is not None:
-            figures["val_mmd_ratio"] = self.likeness.mmd_ratio(to_uint8(made))
+            row = self.likeness.row(to_uint8(made), None, None)
+            cells = {name: row[name]["mean"] for name in ("feature_mmd_ratio", "coverage")}
+            figures |= {f"val_{name}": mean for name, mean in cells.items() if mean is not None}  # None: too few
         return figures
 
     @torch.no_grad()

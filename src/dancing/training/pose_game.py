@@ -3,6 +3,7 @@
 Letters: B batch, P heatmaps, H x W picture.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ SAMPLES, VALIDATION = 12, 96
 FEATURE_PICTURES, FEATURE_STEPS = 300, 150  # from how many the perceptual loss's network learns, and how long
 
 
-class PoseGame:
+class PoseGame(ABC):
     """What both have: one subject's poses and pictures, and how likeness is measured.
 
     Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
@@ -55,11 +56,13 @@ class PoseGame:
         }  # fmt: skip
         self.fixed = self.val.batch(self.val.spread(SAMPLES))
 
+    @abstractmethod
     def _config(self, dataset: Dataset, plates: Plates) -> Any:
-        raise NotImplementedError
+        """Of the two players."""
 
+    @abstractmethod
     def turn(self, rng: torch.Generator) -> Turn:
-        raise NotImplementedError
+        """As `Game`'s."""
 
     def _batch(self, rng: torch.Generator) -> Batch:
         return self.train.batch(torch.randint(len(self.train), (self.gan.batch_size,), generator=rng).tolist())
@@ -67,6 +70,10 @@ class PoseGame:
     def _rendered(self, player: Any, batch: Batch) -> torch.Tensor:
         """The player's pictures (B, 3, H, W) as in rendering."""
         return player(player.draw(batch.landmarks), batch.plate)
+
+    def settle(self, player: Any) -> None:
+        """Nothing to mend: these generators have no batch norm."""
+        return
 
     @torch.no_grad()
     def validate(self, player: Any) -> dict[str, float]:

@@ -1,0 +1,87 @@
+"""Memory of building a dataset from a folder of many pictures, and of training from it.
+
+    python -m benchmarks.image_memory --pictures 50000
+
+The pictures are drawn heads of 96 px, with noise so that no two are alike; the GAN is that of pipelines/faces, 64 px.
+Memory is the peak (on the CPU) of a fresh process that does nothing else, PyTorch and all included.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import stages  # noqa: F401
+from benchmarks.common import alone, command, peak
+from dancing.errors import exit_on_user_error
+
+PARAMS = Path("pipelines/faces/params.yaml")
+HEADS, SIDE, NOISE = 200, 96, 8  # different heads; px; grey levels
+STEPS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.image_memory", description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=50_000, help="(%(default)s)")
+    pictures = parser.parse_args().pictures
+    print(f"$ {command('image_memory')}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        alone(_draw, folder / "pictures", pictures)
+        rows = {"build_hdf5": alone(_build, folder), f"train_gan, {STEPS} steps": alone(_train, folder)}
+        size = (folder / "dataset.h5").stat().st_size / 1e6
+    print(f"{os.cpu_count()} cores; {pictures} pictures, {size:.0f} MB as pixels\n")
+    print("| | peak of memory | time |\n| --- | --- | --- |")
+    for row, (megabytes, seconds) in rows.items():
+        print(f"| {row} | {megabytes:.0f} MB | {seconds:.0f} s |")
+
+
+def _draw(folder: Path, pictures: int) -> None:
+    """JPEGs in folders of a thousand."""
+    import cv2
+
+    from data.demo.heads import draw_head
+
+    rng = np.random.default_rng(1)
+    heads = [draw_head(SIDE, rng) for _ in range(min(HEADS, pictures))]
+    for i in range(pictures):
+        grain = rng.integers(-NOISE, NOISE + 1, heads[0].shape, dtype=np.int16)
+        picture = np.clip(heads[i % len(heads)] + grain, 0, 255).astype(np.uint8)
+        path = folder / f"{i // 1000:03}" / f"{i:06}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), picture)
+
+
+def _build(folder: Path) -> tuple[float, float]:
+    """MB and s."""
+    from dancing.image_dataset import write_images
+    from dancing.images import Report, read_images
+    from dancing.params import ImageParams, load_params
+
+    params, start = load_params(PARAMS), time.perf_counter()
+    assert isinstance(params, ImageParams)
+    attributes = params.data.model_dump(include={"height", "width", "channels", "fit"})
+    write_images(folder / "dataset.h5", attributes, read_images(folder / "pictures", params.data, Report()))
+    return peak(), time.perf_counter() - start
+
+
+def _train(folder: Path) -> tuple[float, float]:
+    """MB and s."""
+    from dancing.image_dataset import open_images
+    from dancing.params import ImageParams, load_params
+    from dancing.training.gan import train_gan
+
+    params, start = load_params(PARAMS), time.perf_counter()
+    assert isinstance(params, ImageParams)
+    assert params.gan is not None
+    with open_images(folder / "dataset.h5") as dataset:
+        gan = params.gan.model_copy(update={"epochs": 1, "steps_per_epoch": STEPS})
+        train_gan(dataset, gan, folder / "gan", folder / "resume")
+    return peak(), time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
