@@ -16,7 +16,7 @@ from dancing.models.dcgan import GRID, DcganConfig, DcganDiscriminator, DcganGen
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
 from dancing.models.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
-from dancing.models.param_tanh import CnnParamTanh
+from dancing.models.param_tanh import FLOOR, CnnParamTanh
 from dancing.models.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
 from dancing.params import DCGAN_SIDES
 
@@ -359,4 +359,4 @@ def test_the_layers_cnn_agrees_with_keras(keras):
     layers = [keras.Input((128, 128, 48)), L.Conv2D(2, 3, padding="same", activation="relu"), L.MaxPooling2D(8)]
     layers += [L.Flatten(), L.Dense(256, "softplus")]
     twin = filled(keras, layers, [kernel(layer.conv), kernel(layer.alphas, before=(2, 16, 16))])
-    close(layer.alpha(x).flatten(1) - 1e-3, twin(channels_last(layer.video(x))))
+    close(layer.alpha(x).flatten(1) - FLOOR, twin(channels_last(layer.video(x))))

@@ -15,7 +15,7 @@ Output = Literal["tanh", "param_tanh"]
 FRAMES = 16  # of the synthetic video, the seed's NUM_FRAMES
 GRID = 16  # alphas across and down
 STEPS = (-3, -1, 1, 3)  # px by which the video's copies are moved, across and down
-FLOOR = 1e-3  # of alpha: 0 would put the picture out
+FLOOR = 0.2  # of alpha: near 0 a part of the picture is grey, and nothing that it could learn from gets through
 
 
 class CnnParamTanh(nn.Module):
