@@ -23,7 +23,7 @@ from dancing.training.common import load_checkpoint
 from dancing.training.gan import train_gan
 from dancing.training.images import Images
 from dancing.training.likeness import Likeness, diversity
-from dancing.training.noise_game import NoiseGame
+from dancing.training.noise_game import SETTLING, NoiseGame
 from dancing.training.vae import train_vae
 from dancing.video import probe, write_audio
 
@@ -161,6 +161,13 @@ def test_averaged_weights_are_used_with_statistics_of_their_own(make_images):
     assert near < 0.5 * off
     assert not player.training
     assert [norm.momentum for norm in player.norms] == [norm.momentum for norm in game.player.norms]
+
+
+def test_what_is_kept_has_statistics_of_its_own(make_images, tmp_path: Path):
+    train_gan(make_images("faces", 24), params("faces").gan, tmp_path / "gan", tmp_path / "crash")
+    for name in ("best", "last"):
+        kept = load_checkpoint(tmp_path / f"gan/{name}.pt", "")["generator"]
+        assert kept["norms.0.num_batches_tracked"] == SETTLING  # of these weights; four training steps saw four
 
 
 def test_the_vae_learns_and_goes_on_where_it_was_killed(make_images, tmp_path: Path):
