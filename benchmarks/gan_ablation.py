@@ -32,8 +32,8 @@ COLUMNS = ("ssim_crop", "psnr_crop", "pck_10", "pck_20", "flicker_ratio", "warpi
 class NumbersGenerator(SkeletonGenerator):
     """Sees each landmark's x in the upper half of a plane, its y in the lower one."""
 
-    def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
-        height, width = self.config.height, self.config.width
+    def draw(self, landmarks: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        height, width = size or (self.config.height, self.config.width)
         x, y = (landmarks[:, :DRAWN, axis, None, None].expand(-1, -1, height // 2, width) for axis in (0, 1))
         return torch.cat([x, y], dim=2)
 
@@ -42,9 +42,13 @@ class PlatelessGenerator(SkeletonGenerator):
     """Paints the whole picture."""
 
     def forward(
-        self, drawing: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
+        self,
+        drawing: torch.Tensor,
+        plate: torch.Tensor | None = None,
+        previous: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        return super().forward(drawing, -torch.ones_like(self.plates[:1]), previous)
+        return super().forward(drawing, drawing.new_full((1, 3, *drawing.shape[-2:]), -1.0), previous, place)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from conftest import standing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dancing.crops import Crops
 from dancing.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
 from dancing.training.augmentation import Disguise, disturbed, mirrored, varied, zoomed
 from dancing.training.pictures import Batch
@@ -22,7 +23,8 @@ def batch() -> Batch:
     def picture(pose):
         return 2 * limb_heatmaps(pose, HEIGHT, WIDTH, 2.0).amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) - 1
 
-    return Batch(landmarks, picture(landmarks), before, picture(before), -torch.ones(1, 3, HEIGHT, WIDTH))
+    plate, place = -torch.ones(1, 3, HEIGHT, WIDTH), Crops.whole(1, HEIGHT, WIDTH).places()
+    return Batch(landmarks, picture(landmarks), before, picture(before), plate, place)
 
 
 def together(changed: Batch, thickness: float = 2.0) -> None:
@@ -37,6 +39,7 @@ def test_in_the_mirror_left_is_right():
     was, now = batch().landmarks[0], changed.landmarks[0]
     torch.testing.assert_close(now[LEFT_WRIST], torch.stack([1 - was[RIGHT_WRIST, 0], was[RIGHT_WRIST, 1]]))
     torch.testing.assert_close(mirrored(changed).landmarks, batch().landmarks)
+    torch.testing.assert_close(changed.place, batch().place)  # the whole picture's mirror is the whole picture
 
 
 @settings(deadline=None, max_examples=25)

@@ -29,7 +29,8 @@ def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_ablations_generators_lack_what_they_should():
-    config, landmarks = SkeletonGanConfig(32, 40, 8, plates=1, sees_previous=False, output="tanh"), torch.rand(2, 33, 2)
+    config = SkeletonGanConfig(32, 40, 8, plates=1, sees_previous=False, output="tanh", margin=4)
+    landmarks = torch.rand(2, 33, 2)
     numbers = gan_ablation.NumbersGenerator(config).draw(landmarks)
     assert numbers.shape == (2, DRAWN, 32, 40)
     assert torch.equal(numbers[:, :, 0, 0], landmarks[..., 0])

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import dance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from dancing.crops import Crops
 from dancing.hdf5 import BEAT_COLUMNS
 from dancing.models import beat_grid, build_gan, build_vae, config_from_dict, config_to_dict
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig
@@ -20,7 +22,7 @@ from dancing.models.param_tanh import CnnParamTanh
 from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
 FEATURES = BEAT_COLUMNS + 3
-SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True, output="tanh")
+SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True, output="tanh", margin=4)
 MOTION = MotionVaeConfig(FEATURES, pose_dim=68, latent_dim=5, hidden=8, layers=2, latents_per_beat=2, fps=30)
 
 
@@ -153,13 +155,14 @@ def test_guidance_zero_does_not_hear_the_music():
 @settings(deadline=None, max_examples=8)
 @given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 64, 136]), width=st.sampled_from([32, 72, 256]))
 def test_gans_at_any_size(batch, height, width):
-    for config in (SkeletonGanConfig(height, width, 8, 1, True, "tanh"), DenseGanConfig(height, width, "tanh")):
+    for config in (SkeletonGanConfig(height, width, 8, 1, True, "tanh", 4), DenseGanConfig(height, width, "tanh")):
         generator, discriminator = build_gan(config)
         drawing = generator.draw(torch.rand(batch, 33, 2))
         pictures = generator(drawing)
         assert pictures.shape == (batch, 3, height, width)
         assert pictures.abs().max() <= 1
-        assert generator(drawing, torch.rand(batch, 3, height, width), pictures).shape == pictures.shape
+        plate = torch.rand(batch, 3, height, width)
+        assert generator.pictures(torch.rand(batch, 33, 2), plate, pictures).shape == pictures.shape
         for score, features in discriminator(pictures, drawing, drawing, pictures):
             assert score.shape[0] == batch
             assert len(features) >= 2
@@ -216,6 +219,29 @@ def test_the_plate_shows_where_the_mask_is_closed():
         torch.testing.assert_close(generator(drawing, generator.plates[1:]), generator.plates[1:])
 
 
+def test_round_the_dancer_it_is_painted_elsewhere_is_the_plate_and_there_is_no_seam():
+    config = SkeletonGanConfig(128, 96, 8, plates=1, sees_previous=True, output="tanh", margin=4)
+    generator, poses = SkeletonGenerator(config), torch.from_numpy(0.3 + 0.4 * dance(2))
+    generator.plates.fill_(-0.5)
+    generator.paint.bias.data[3] = 50.0  # the mask is open everywhere
+    crops = Crops.around(poses.numpy(), 128, 96, config.margin, 2**config.levels)
+    with torch.no_grad():
+        pictures = generator.pictures(poses)
+        painted = generator(
+            generator.draw(crops.landmarks(poses), (crops.height, crops.width)),
+            generator.plates[:, :, : crops.height, : crops.width],
+            None,
+            crops.places(),
+        )
+    assert pictures.shape == (2, 3, 128, 96)
+    torch.testing.assert_close(crops.of(pictures), painted)
+    apart = (pictures + 0.5).abs().amax(dim=1)
+    elsewhere = crops.pasted(torch.zeros_like(painted), torch.ones(1, 3, 128, 96))[:, 0] == 1
+    assert not apart[elsewhere].any()
+    edge = (painted + 0.5).abs().amax(dim=1)
+    assert edge[:, 0].max() < 0.5 * edge[:, 8].max()
+
+
 def test_pictures_that_are_not_seen_change_nothing():
     generator, previous = SkeletonGenerator(SKELETON), torch.rand(2, 3, 32, 32)
     drawing, unseen = generator.draw(torch.rand(2, 33, 2)), previous.clone()
@@ -269,7 +295,7 @@ def test_seed_and_temperature_choose_the_dance(config):
         MOTION,
         LstmVaeConfig(9, 5),
         FlowPriorConfig(5, 8, 2, 2, 30),
-        SkeletonGanConfig(32, 40, 8, 2, False, "param_tanh"),
+        SkeletonGanConfig(32, 40, 8, 2, False, "param_tanh", 9),
         DenseGanConfig(32, 40, "tanh"),
     ],
 )

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
 from dancing.training.plates import (
     SAME_SETUP,
+    Plates,
     background_plate,
     background_plates,
     nearest_setup,
     plate_distance,
+    reach,
     unobstructed,
 )
 
@@ -113,6 +115,28 @@ def test_a_dancer_who_always_fills_the_picture_leaves_no_room():
     assert torch.equal(background_plate(landmarks, frames), frames.median(dim=0).values)
     assert plate_distance(nothing, frames[0]) == float("inf")
     assert nearest_setup(frames, landmarks, frames) == 0
+
+
+@pytest.mark.parametrize("radius", [3, 9])
+def test_how_far_the_dancer_reaches_beyond_his_landmarks(tmp_path, radius):
+    dataset = filmed(tmp_path, [("a", "train", 40, EMPTY)])
+    x, y = np.meshgrid(np.arange(SIZE) + 0.5, np.arange(SIZE) + 0.5)
+
+    def dressed(pose: np.ndarray) -> np.ndarray:
+        """In white, with a hat of this radius."""
+        top = pose.min(axis=0) * SIZE
+        return np.where((np.hypot(x - SIZE / 2, y - top[1]) < radius)[..., None], 250.0, EMPTY).astype(np.uint8)
+
+    piece = dataset.pieces[0]
+    attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
+    write_dataset(tmp_path / "hat.h5", attributes, [(piece, np.stack([dressed(pose) for pose in piece.landmarks]))])
+    plates = Plates(as_plate(EMPTY)[None], {piece.clip: 0})
+    with open_dataset(tmp_path / "hat.h5") as hats:
+        assert radius - 2 <= reach(hats, plates) <= radius
+    nobody = tmp_path / "nobody.h5"
+    write_dataset(nobody, attributes, [(piece, np.repeat(EMPTY.astype(np.uint8)[None], len(piece), axis=0))])
+    with open_dataset(nobody) as empty:
+        assert reach(empty, plates) == 0
 
 
 def test_no_training_clip_no_plates(tmp_path):

@@ -155,9 +155,9 @@ class Painter:
         plates, previous = getattr(self.generator, "plates", None), None
         plate = None if plates is None else plates[setup : setup + 1]
         for first in range(0, len(landmarks), chunk):
-            drawings = self.generator.draw(torch.from_numpy(landmarks[first : first + chunk]).to(self.device))
-            for drawing in drawings.split(1 if self.sees_previous else chunk):
-                pictures = self.generator(drawing, plate, previous)
+            poses = torch.from_numpy(landmarks[first : first + chunk])
+            for some in poses.split(1 if self.sees_previous else chunk):
+                pictures = self.generator.pictures(some.to(self.device), plate, previous)
                 previous = pictures if self.sees_previous else None
                 yield from to_uint8(pictures)
 
@@ -268,4 +268,4 @@ class PosesToPictures(nn.Module):
         self.generator = painter.generator.cpu()
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        return self.generator(self.generator.draw(landmarks))
+        return self.generator.pictures(landmarks)

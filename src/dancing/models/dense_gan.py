@@ -32,11 +32,15 @@ class DenseGenerator(nn.Module):
         self.output = output_layer(config.output)
         keras_init(self)
 
+    def pictures(self, landmarks: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
+        """Poses (B, 33, 2) in [0, 1] -> pictures (B, 3, H, W) in [-1, 1]."""
+        return self(self.draw(landmarks))
+
     def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
         """Landmarks (B, 33, 2) -> (B, 66): the seed's draws nothing, it takes the numbers."""
         return landmarks.flatten(1)
 
-    def forward(self, numbers: torch.Tensor, *_: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
         """Landmarks in [0, 1] (B, 66) -> pictures (B, 3, H, W) in [-1, 1]. It sees no plate and no picture before."""
         x = F.relu(self.hidden(numbers))  # (B, 256)
         x = self.spread(x).unflatten(1, (256, *self.grid))  # (B, 256, H / 8, W / 8)

@@ -2,7 +2,8 @@
 
 Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W picture. The pose enters as a drawing of its limbs and
 joints, so the network moves what it sees rather than learning coordinates by heart. The plate (the scene without the
-dancer) is given; the generator draws the dancer and a mask. It may see the picture before the one it draws.
+dancer) is given; the generator draws the dancer and a mask, in a crop round the dancer alone. It may see the picture
+before the one it draws.
 
 U-shape: Ronneberger et al., 2015. Patch discriminators at several scales: Wang et al., pix2pixHD, 2018; on pairs of
 frames: Chan et al., Everybody Dance Now, 2019.
@@ -16,10 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dancing.crops import Crops
 from dancing.models.param_tanh import Output, output_layer
 from dancing.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
 
 DRAWN = len(LIMBS) + len(JOINT_MAPS)  # P
+FADE = 4  # px over which what is painted fades into the plate at a crop's edges
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class SkeletonGanConfig:
     plates: int  # S
     sees_previous: bool  # in rendering
     output: Output
+    margin: int  # px, how far beyond the landmarks' box there is something of the dancer
 
     @property
     def thickness(self) -> float:
@@ -105,30 +109,49 @@ class SkeletonGenerator(nn.Module):
         self.paint = nn.Conv2d(fine, 4, 3, padding=1)  # RGB and mask
         self.output = output_layer(config.output)
         self.register_buffer("plates", torch.zeros(config.plates, 3, config.height, config.width))
-        x, y = torch.linspace(-1, 1, config.width), torch.linspace(-1, 1, config.height)
-        place = torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
-        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("place", Crops.whole(1, config.height, config.width).places(), persistent=False)
 
-    def draw(self, landmarks: torch.Tensor) -> torch.Tensor:
-        """Landmarks (B, 33, 2) in [0, 1] -> heatmaps of limbs and joints (B, P, H, W)."""
-        size, thickness = (self.config.height, self.config.width), self.config.thickness
+    def pictures(
+        self, landmarks: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Whole pictures (B, 3, H, W) of poses (B, 33, 2) in [0, 1]: the plate, and what is painted round the dancer.
+
+        plate and previous: whole ones, as in `forward`.
+        """
+        config = self.config
+        plate = self.plates[:1] if plate is None else plate
+        poses = landmarks.detach().cpu().numpy()
+        crops = Crops.around(poses, config.height, config.width, config.margin, 2**config.levels)
+        drawing = self.draw(crops.landmarks(landmarks), (crops.height, crops.width))
+        before = None if previous is None else crops.of(previous)
+        return crops.pasted(self(drawing, crops.of(plate), before, crops.of(self.place)), plate)
+
+    def draw(self, landmarks: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Landmarks (B, 33, 2) in [0, 1] of a crop, or of the whole -> heatmaps of limbs and joints (B, P, h, w)."""
+        size, thickness = size or (self.config.height, self.config.width), self.config.thickness
         limbs, joints = limb_heatmaps(landmarks, *size, thickness), joint_heatmaps(landmarks, *size, thickness / 1.5)
         return torch.cat([limbs, joints], dim=1)
 
     def forward(
-        self, drawing: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
+        self,
+        drawing: torch.Tensor,
+        plate: torch.Tensor | None = None,
+        previous: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1] of poses drawn (B, P, H, W).
+        """Pictures (B, 3, h, w) in [-1, 1] of poses drawn (B, P, h, w).
 
-        plate: (B, 3, H, W) or (1, 3, H, W), by default the first set-up's. previous: the pictures before
-        (B, 3, H, W), NaN for a sample that doesn't see its own; by default none does.
+        plate: (B, 3, h, w) or (1, 3, h, w), by default the first set-up's, whole. previous: the pictures before
+        (B, 3, h, w), NaN for a sample that doesn't see its own; by default none does. place: (B, 2, h, w), where in the
+        picture this is, as `Crops.places` says; by default the whole.
         """
-        batch, size = len(drawing), self.plates.shape[1:]
+        batch, size = len(drawing), (3, *drawing.shape[-2:])
         plate = (self.plates[:1] if plate is None else plate).expand(batch, *size)
+        place = (self.place if place is None else place).expand(batch, -1, -1, -1)
         if previous is None:
             previous = plate.new_full((), float("nan")).expand(batch, *size)
         seen = (~previous[:, :1].isnan()).to(plate)
-        scene = [self.place.expand(batch, -1, -1, -1), plate, previous.nan_to_num(), seen]
+        scene = [place, plate, previous.nan_to_num(), seen]
         x = self.enter(self._padded(torch.cat([drawing, *scene], dim=1)))
         skips = []
         for down in self.down:
@@ -141,7 +164,7 @@ class SkeletonGenerator(nn.Module):
         sketch = torch.cat([limbs.amax(dim=1, keepdim=True), joints, *scene[2:]], dim=1)
         x = self.last(x, self.fine(self._padded(sketch)))
         x = self.paint(x)[..., : size[1], : size[2]]  # (B, 4, H, W)
-        mask = torch.sigmoid(x[:, 3:])
+        mask = torch.sigmoid(x[:, 3:]) * _fading(place)
         return mask * self.output(x[:, :3]) + (1 - mask) * plate
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
@@ -149,6 +172,18 @@ class SkeletonGenerator(nn.Module):
         step = 2**self.config.levels
         more = (0, -x.shape[-1] % step, 0, -x.shape[-2] % step)
         return F.pad(x, more, mode="replicate") if any(more) else x
+
+
+def _fading(place: torch.Tensor) -> torch.Tensor:
+    """1 within, towards 0 at those edges of crops that aren't edges of the picture: no seam, (B, 1, h, w)."""
+    sides = []
+    for axis in (0, 1):
+        along = place[:, axis].movedim(2 - axis, -1)[:, 0]  # (B, w) or (B, h)
+        steps = torch.arange(1, along.shape[-1] + 1, device=place.device, dtype=place.dtype) / FADE
+        low = torch.where(along[:, :1] > -0.999, steps, 1.0)
+        high = torch.where(along[:, -1:] < 0.999, steps.flip(0), 1.0)
+        sides.append(torch.minimum(low, high).clamp_max(1))
+    return (sides[1][:, :, None] * sides[0][:, None])[:, None]
 
 
 class PatchDiscriminator(nn.Module):

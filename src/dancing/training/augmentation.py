@@ -25,7 +25,7 @@ def mirrored(batch: Batch) -> Batch:
 
     return Batch(
         swapped(batch.landmarks), batch.pictures.flip(-1), swapped(batch.before), batch.previous.flip(-1),
-        batch.plate.flip(-1),
+        batch.plate.flip(-1), batch.place.flip(-1) * batch.place.new_tensor([-1, 1])[:, None, None],
     )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def zoomed(batch: Batch, scale: float, shift: tuple[float, float]) -> Batch:
     grid = F.affine_grid(back.expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False)
     seen = F.grid_sample(pictures, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
     new, previous, plate = seen.split(3, dim=1)
-    return Batch(placed(batch.landmarks), new, placed(batch.before), previous, plate)
+    return Batch(placed(batch.landmarks), new, placed(batch.before), previous, plate, batch.place)
 
 
 def varied(batch: Batch, flip: bool, rng: torch.Generator) -> Batch:

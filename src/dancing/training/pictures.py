@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from dancing.crops import Crops
 from dancing.errors import UserError
 from dancing.hdf5 import Dataset, Piece, Split
 from dancing.training.plates import Plates
@@ -12,13 +13,14 @@ from dancing.training.plates import Plates
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures, the pictures before them, and what they show."""
+    """Pictures, the pictures before them, and what they show; or crops of all, with landmarks in [0, 1] of the crop."""
 
     landmarks: torch.Tensor  # (B, 33, 2) in [0, 1]
     pictures: torch.Tensor  # (B, 3, H, W) in [-1, 1], as all pictures here
     before: torch.Tensor  # (B, 33, 2), the poses one frame earlier
     previous: torch.Tensor  # (B, 3, H, W), their pictures
     plate: torch.Tensor  # (B, 3, H, W), the scenes without the dancer
+    place: torch.Tensor  # (B, 2, H, W), where in the whole picture this is, as `Crops.places` says
 
 
 class Pictures:
@@ -40,22 +42,26 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.index)
 
-    def batch(self, rows: list[int]) -> Batch:
-        """The pictures of these rows; before a piece's first one there is that one itself."""
+    def batch(self, rows: list[int], crops: Crops | None = None) -> Batch:
+        """The pictures of these rows, or `crops` of them; before a piece's first one there is that one itself."""
+        crops = crops or Crops.whole(len(rows), self.dataset.height, self.dataset.width)
         chosen = [self.index[row] for row in rows]
         runs = [self.dataset.frames(piece, max(i - 1, 0), i + 1) for piece, i in chosen]  # 1 or 2 pictures each
-        poses = [piece.landmarks[max(i - 1, 0) : i + 1] for piece, i in chosen]
-        setups = [self.plates.of(piece) for piece, _ in chosen]
+        runs = [run[:, down, across] for run, (down, across) in zip(runs, crops.slices(), strict=True)]
+        poses = self.poses(rows)
         return Batch(
-            landmarks=self._poses([run[-1] for run in poses]),
+            landmarks=crops.landmarks(torch.from_numpy(poses[:, 1])).to(self.device),
             pictures=self._pictures([run[-1] for run in runs]),
-            before=self._poses([run[0] for run in poses]),
+            before=crops.landmarks(torch.from_numpy(poses[:, 0])).to(self.device),
             previous=self._pictures([run[0] for run in runs]),
-            plate=self.scenes[setups],
+            plate=crops.of(self.scenes[[self.plates.of(piece) for piece, _ in chosen]]),
+            place=crops.places().to(self.device),
         )
 
-    def _poses(self, poses: list[np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(poses)).to(self.device)
+    def poses(self, rows: list[int]) -> np.ndarray:
+        """The landmarks before and of these rows, (B, 2, 33, 2) in [0, 1]."""
+        chosen = [self.index[row] for row in rows]
+        return np.stack([piece.landmarks[[max(i - 1, 0), i]] for piece, i in chosen])
 
     def _pictures(self, pictures: list[np.ndarray]) -> torch.Tensor:
         stack = torch.from_numpy(np.stack(pictures)).to(self.device)

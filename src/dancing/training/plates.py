@@ -4,6 +4,7 @@ Clips of one dancer may be filmed in several rooms, or from several places in on
 H x W picture; pictures are in [-1, 1], NaN where nobody knows.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ SAME_SETUP = 12.0
 DRIFT = 1.1
 #: What is darker in both plates, of 255 levels, is a bar beside the picture or a dark that tells nothing.
 BLACK = 8.0
+#: From which difference of [-1, 1] on a pixel isn't the plate's, and which share of these may be left out by `reach`.
+DIFFERENT, BEYOND = 0.2, 0.002
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,27 @@ def background_plates(dataset: Dataset) -> Plates:
     for clip in clips.keys() - pieces.keys():
         of_clip[clip] = nearest_setup(pictures, *_sample(dataset, clips[clip], CLIP_PICTURES))
     return Plates(pictures, dict(sorted(of_clip.items())))
+
+
+def reach(dataset: Dataset, plates: Plates) -> int:
+    """How far beyond the box round the landmarks the dancer reaches, px: hair, skirts, shadows.
+
+    Next to nothing (`BEYOND`) of what in training pictures differs from the plate lies farther out. Where the scene
+    itself is restless that may be the whole picture's size.
+    """
+    size = np.array([dataset.width, dataset.height])
+    shown = [piece for piece in dataset.split("train") if plates.of(piece) == 0]
+    landmarks, frames = _sample(dataset, shown, PLATE_PICTURES)
+    different = (frames - plates.pictures[0]).abs().amax(dim=1) > DIFFERENT  # (N, H, W)
+    low, high = (edges.float() * torch.from_numpy(size) for edges in (landmarks.amin(1), landmarks.amax(1)))  # (N, 2)
+    x, y = (
+        torch.maximum(low[:, axis, None] - steps, steps - high[:, axis, None]).clamp_min(0)  # px beyond, (N, W), (N, H)
+        for axis, steps in enumerate(torch.arange(n) + 0.5 for n in size)
+    )
+    distance = torch.maximum(y[:, :, None], x[:, None])[different]
+    if not len(distance):
+        return 0
+    return math.ceil(float(distance.sort().values[int((1 - BEYOND) * (len(distance) - 1))]))
 
 
 def nearest_setup(plates: torch.Tensor, landmarks: torch.Tensor, frames: torch.Tensor) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dancing.crops import Crops
 from dancing.hdf5 import Dataset
 from dancing.losses import perceptual, weighted_l1
 from dancing.models import build_gan, config_to_dict
@@ -22,10 +23,11 @@ from dancing.training.augmentation import NOISY, Disguise, disturbed, varied
 from dancing.training.features import train_features
 from dancing.training.game import Turn
 from dancing.training.pictures import Batch, Pictures, to_uint8
-from dancing.training.plates import Plates, background_plates
+from dancing.training.plates import Plates, background_plates, reach
 
 #: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
 SAMPLES, VALIDATION = 12, 96
+CHOICE = 4  # times as many pictures as a step has are drawn, and those taken that need crops of one size
 FEATURE_PICTURES, FEATURE_STEPS = 300, 150  # from how many the perceptual loss's network learns, and how long
 
 
@@ -69,7 +71,7 @@ class PoseGame(ABC):
 
     def _rendered(self, player: Any, batch: Batch) -> torch.Tensor:
         """The player's pictures (B, 3, H, W) as in rendering."""
-        return player(player.draw(batch.landmarks), batch.plate)
+        return player.pictures(batch.landmarks, batch.plate)
 
     def settle(self, player: Any) -> None:
         """Nothing to mend: these generators have no batch norm."""
@@ -121,7 +123,14 @@ class SkeletonGame(PoseGame):
 
     def _config(self, dataset: Dataset, plates: Plates) -> SkeletonGanConfig:
         size = (dataset.height, dataset.width)
-        return SkeletonGanConfig(*size, self.gan.channels, len(plates.pictures), self.gan.previous > 0, self.gan.output)
+        return SkeletonGanConfig(
+            *size,
+            self.gan.channels,
+            len(plates.pictures),
+            self.gan.previous > 0,
+            self.gan.output,
+            reach(dataset, plates),
+        )
 
     def _features(self) -> FeatureNet:
         """A network that has learnt to find the landmarks in the training pictures."""
@@ -129,19 +138,32 @@ class SkeletonGame(PoseGame):
         pictures, landmarks = to_uint8(batch.pictures), batch.landmarks.cpu().numpy()
         return train_features(pictures, landmarks, "pose", FEATURE_STEPS, self.gan.seed, self.device)[0]
 
+    def _batch(self, rng: torch.Generator) -> Batch:
+        """Crops round the dancer: of several times as many random pictures those that need crops of about one size."""
+        count, config = self.gan.batch_size, self.player.config
+        rows = torch.randint(len(self.train), (CHOICE * count,), generator=rng)
+        poses = self.train.poses(rows.tolist())
+        poses = poses.reshape(len(poses), -1, 2)  # (CHOICE * B, 2 * 33, 2), before and now
+        alike = np.argsort(np.ptp(poses, axis=1).prod(axis=-1), kind="stable")
+        first = count * int(torch.randint(CHOICE, (), generator=rng))
+        some = alike[first : first + count]
+        crops = Crops.around(poses[some], config.height, config.width, config.margin, 2**config.levels)
+        return self.train.batch(rows[some].tolist(), crops)
+
     def turn(self, rng: torch.Generator) -> Turn:
         """Some pictures are made after the one before, itself made without; so it is never better than in rendering."""
         gan = self.gan
         batch = varied(self._batch(rng), gan.flip, rng)
         height, width = batch.pictures.shape[-2:]
-        drawing, before = self.player.draw(batch.landmarks), self.player.draw(batch.before)
+        drawing, before = (self.player.draw(poses, (height, width)) for poses in (batch.landmarks, batch.before))
         asked = drawing
         if float(torch.rand((), generator=rng)) < NOISY:
-            asked = self.player.draw(disturbed(batch.landmarks, height, width, rng))
+            asked = self.player.draw(disturbed(batch.landmarks, height, width, rng), (height, width))
         with torch.no_grad():
-            previous = self.player(before, batch.plate)
+            previous = self.player(before, batch.plate, None, batch.place)
         unseen = torch.rand(len(previous), 1, 1, 1, generator=rng) >= gan.previous
-        made = self.player(asked, batch.plate, previous.masked_fill(unseen.to(self.device), float("nan")))
+        seen = previous.masked_fill(unseen.to(self.device), float("nan"))
+        made = self.player(asked, batch.plate, seen, batch.place)
         likeness = {"l1": (gan.l1_weight, weighted_l1(made, batch.pictures, self._weight(drawing, batch.landmarks)))}
         if self.features is not None:
             difference = perceptual(self.features(batch.pictures), self.features(made))
@@ -162,5 +184,5 @@ class SkeletonGame(PoseGame):
         """The player's pictures, the ones after their made predecessors if rendering sees those."""
         previous = None
         if self.gan.previous > 0:
-            previous = player(player.draw(batch.before), batch.plate)
-        return player(player.draw(batch.landmarks), batch.plate, previous)
+            previous = player.pictures(batch.before, batch.plate)
+        return player.pictures(batch.landmarks, batch.plate, previous)

@@ -1,0 +1,68 @@
+"""Crops round the dancer: he is in them, and nothing is moved by being cropped."""
+
+import numpy as np
+import torch
+from conftest import dance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dancing.crops import Crops
+from dancing.skeleton import limb_heatmaps
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 9999), count=st.integers(1, 4), height=st.sampled_from([32, 72, 136, 512]),
+    width=st.sampled_from([40, 64, 256]), margin=st.integers(0, 60), step=st.sampled_from([4, 8, 32]),
+    spread=st.floats(0, 3),
+)  # fmt: skip
+def test_crops_are_of_one_size_and_hold_the_dancer(seed, count, height, width, margin, step, spread):
+    landmarks = np.random.default_rng(seed).normal(0.5, spread, (count, 33, 2))  # some far outside
+    crops = Crops.around(landmarks, height, width, margin, step)
+    for side, whole in ((crops.height, height), (crops.width, width)):
+        assert side == whole or (side % step == 0 and 32 <= side < whole)
+    size = np.array([width, height])
+    for pose, (left, top) in zip(landmarks * size, crops.corners, strict=True):
+        assert 0 <= left <= width - crops.width
+        assert 0 <= top <= height - crops.height
+        inside = pose[((pose >= 0) & (pose <= size)).all(axis=1)]
+        low = np.maximum(inside - margin, 0) - [left, top]
+        high = np.minimum(inside + margin, size) - [left, top]
+        assert (low >= -1).all()  # whole pixels: one may be missing of the margin
+        assert (high <= np.array([crops.width, crops.height]) + 1).all()
+
+
+def test_a_small_dancer_in_a_large_picture_costs_little():
+    crops = Crops.around(0.4 + 0.2 * dance(5), 512, 256, margin=4, step=8)
+    assert crops.height * crops.width < 512 * 256 / 8
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 999), margin=st.integers(0, 12))
+def test_drawn_in_a_crop_a_pose_is_what_the_crop_shows_of_it(seed, margin):
+    poses = torch.from_numpy(0.3 + 0.4 * dance(60)[seed % 50 :][:3])
+    crops = Crops.around(poses.numpy(), 96, 80, margin, 8)
+    assert (crops.height, crops.width) < (96, 80)
+    drawn = limb_heatmaps(crops.landmarks(poses), crops.height, crops.width, 2.0)
+    torch.testing.assert_close(drawn, crops.of(limb_heatmaps(poses, 96, 80, 2.0)), atol=1e-3, rtol=0)
+
+
+def test_what_was_cropped_is_pasted_where_it_was():
+    pictures = torch.rand(3, 3, 64, 72)
+    crops = Crops([(0, 0), (8, 24), (32, 16)], 32, 40, (64, 72))
+    assert torch.equal(crops.pasted(crops.of(pictures), pictures), pictures)
+    plate = torch.zeros(1, 3, 64, 72)
+    pasted = crops.pasted(crops.of(pictures), plate)
+    assert torch.equal(pasted[1, :, 24:56, 8:48], pictures[1, :, 24:56, 8:48])
+    assert pasted[1].count_nonzero() == 3 * 32 * 40
+    assert not plate.any()
+
+
+def test_places_are_of_the_whole_picture():
+    whole, crops = Crops.whole(2, 64, 72), Crops([(0, 0), (8, 24)], 32, 40, (64, 72))
+    places = whole.places()
+    assert places.shape == (2, 2, 64, 72)
+    assert (places.amin(dim=(0, 2, 3)).tolist(), places.amax(dim=(0, 2, 3)).tolist()) == ([-1, -1], [1, 1])
+    torch.testing.assert_close(crops.places(), crops.of(places))
+    poses = torch.rand(2, 33, 2)
+    torch.testing.assert_close(whole.landmarks(poses), poses)
