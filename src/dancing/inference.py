@@ -268,4 +268,4 @@ class PosesToPictures(nn.Module):
         self.generator = painter.generator.cpu()
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        return self.generator.pictures(landmarks)
+        return torch.cat([self.generator.pictures(pose) for pose in landmarks.split(1)])
