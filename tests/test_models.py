@@ -224,7 +224,8 @@ def test_round_the_dancer_it_is_painted_elsewhere_is_the_plate_and_there_is_no_s
     generator, poses = SkeletonGenerator(config), torch.from_numpy(0.3 + 0.4 * dance(2))
     generator.plates.fill_(-0.5)
     generator.paint.bias.data[3] = 50.0  # the mask is open everywhere
-    crops = Crops.around(poses.numpy(), 128, 96, config.margin, 2**config.levels)
+    step = 2**config.levels
+    crops = Crops.around(poses.numpy(), 128, 96, config.margin + step // 2, step)
     with torch.no_grad():
         pictures = generator.pictures(poses)
         painted = generator(
