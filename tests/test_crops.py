@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from dancing.crops import Crops
 from dancing.skeleton import limb_heatmaps
+from dancing.training.pictures import Pictures
+from dancing.training.plates import background_plates
 
 
 @settings(deadline=None)
@@ -66,3 +68,20 @@ def test_places_are_of_the_whole_picture():
     torch.testing.assert_close(crops.places(), crops.of(places))
     poses = torch.rand(2, 33, 2)
     torch.testing.assert_close(whole.landmarks(poses), poses)
+
+
+def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
+    dataset = make_dataset(height=128, width=96)
+    pictures = Pictures(dataset, "train", background_plates(dataset), torch.device("cpu"))
+    rows = [0, 5, 40]
+    poses = pictures.poses(rows)
+    crops = Crops.around(poses.reshape(3, -1, 2), 128, 96, 2, 8)
+    assert crops.width < 96
+    whole, part = pictures.batch(rows), pictures.batch(rows, crops)
+    torch.testing.assert_close(whole.landmarks, torch.from_numpy(poses[:, 1]))
+    torch.testing.assert_close(part.landmarks, crops.landmarks(whole.landmarks))
+    torch.testing.assert_close(part.before, crops.landmarks(whole.before))
+    for name in ("pictures", "previous", "plate", "place"):
+        assert torch.equal(getattr(part, name), crops.of(getattr(whole, name)))
+    assert torch.equal(whole.before[0], whole.landmarks[0])  # a piece's first picture
+    assert not torch.equal(whole.before[1], whole.landmarks[1])
