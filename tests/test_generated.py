@@ -126,9 +126,23 @@ def test_every_loss_goes_with_every_output(make_images, tmp_path: Path, system: 
     assert all(values.isfinite().all() for values in weights(tmp_path / "out/last.pt", "generator"))
 
 
+@pytest.mark.parametrize("loss", ["bce", "wgan_gp"])
+@pytest.mark.parametrize("system", ["digits", "faces"])
+def test_either_discriminator_can_play(make_images, tmp_path: Path, system: str, loss: str):
+    dataset, sizes = make_images(system, 16), {}
+    for kind in ("deep", "table"):
+        changes = {"loss": loss, "discriminator": kind, "r1_weight": 0.1, "epochs": 1, "batch_size": 2}
+        gan = params(system, **{f"gan__{key}": value for key, value in changes.items()}).gan
+        train_gan(dataset, gan, tmp_path / kind, tmp_path / "crash")
+        played = weights(tmp_path / kind / "last.pt", "discriminator")
+        assert all(values.isfinite().all() for values in played)
+        sizes[kind] = sum(values.numel() for values in played)
+    assert sizes["deep"] != sizes["table"]
+
+
 def test_a_critic_with_a_gradient_penalty_has_no_batch_norm(make_images, tmp_path: Path):
     for loss, normalised in (("bce", True), ("wgan_gp", False)):
-        gan = params("faces", gan__loss=loss, gan__epochs=1).gan
+        gan = params("faces", gan__loss=loss, gan__epochs=1, gan__discriminator="table").gan
         train_gan(make_images("faces", 24), gan, tmp_path / loss, tmp_path / "crash")
         kept = load_checkpoint(tmp_path / loss / "last.pt", "")["discriminator"]
         assert ("norms.0.running_mean" in kept) == normalised

@@ -13,7 +13,9 @@ from torch import nn
 from dancing.crops import Crops
 from dancing.hdf5 import BEAT_COLUMNS
 from dancing.models import beat_grid, build_gan, build_vae, config_from_dict, config_to_dict
+from dancing.models.deep_discriminator import DeepDiscriminator
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig
+from dancing.models.digits_gan import DigitsGanConfig
 from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.models.lstm_vae import LstmVaeConfig
@@ -189,6 +191,32 @@ def test_gradients_reach_every_gan_parameter(config):
     every_parameter_learns(generator, (generator(drawing) - wanted).square().mean())
     judged = discriminator(wanted, drawing, drawing, wanted.flip(0))
     every_parameter_learns(discriminator, sum(score.square().mean() for score, _ in judged))
+
+
+@settings(deadline=None, max_examples=10)
+@given(batch=st.integers(1, 3), colours=st.sampled_from([1, 3]), height=st.integers(16, 70), width=st.integers(16, 70))
+def test_the_deep_discriminator_at_any_size(batch, colours, height, width):
+    discriminator = DeepDiscriminator(colours, height, width)
+    ((score, features),) = discriminator(torch.rand(batch, colours, height, width))
+    assert score.shape == (batch, 1)
+    assert min(features[-2].shape[-2:]) <= 4
+    every_parameter_learns(discriminator, score.square().sum())
+
+
+def test_the_deep_discriminator_sees_whether_far_parts_go_together():
+    """The table's adds up what it thinks of patches: there a stroke's worth doesn't depend on what is far from it."""
+    pictures = torch.full((4, 1, 28, 28), -1.0)
+    pictures[1::2, :, 4:8, 4:8] = 1.0
+    pictures[2:, :, 16:20, 16:20] = 1.0  # neither, the first, the second, both
+    together = {}
+    for kind in ("deep", "table"):
+        torch.manual_seed(0)
+        _, discriminator = build_gan(DigitsGanConfig("tanh", kind))
+        with torch.no_grad():
+            neither, first, second, both = discriminator.eval()(pictures)[0][0][:, 0].tolist()
+        together[kind] = abs(both - first - second + neither)
+    assert together["table"] < 1e-5
+    assert together["deep"] > 1e-2
 
 
 def test_the_layers_alpha_is_one_at_first_and_every_part_of_it_learns():

@@ -83,7 +83,7 @@ def test_dense_gan_is_the_seeds_table():
     zip(DCGAN_SIDES, [(6_198_467, 677_057), (6_229_859, 708_449), (6_237_363, 715_953)], strict=True),
 )
 def test_dcgan_is_the_seeds_table(side: int, counts: tuple[int, int]):
-    config = DcganConfig(side, "tanh", normalised=True)
+    config = DcganConfig(side, "tanh", "table", normalised=True)
     generator, discriminator = DcganGenerator(config), DcganDiscriminator(config)
     assert (learned(generator), learned(discriminator)) == counts
     sizes = [(16, 256), (32, 128), (64, 64), (128, 32), (256, 16)][: len(config.channels)]
@@ -112,7 +112,7 @@ def test_digits_vae_is_the_seeds_table():
 
 
 def test_digits_gan_is_the_seeds_table():
-    config = DigitsGanConfig("tanh")
+    config = DigitsGanConfig("tanh", "table")
     generator, discriminator = DigitsGenerator(config), DigitsDiscriminator(config)
     assert (learned(generator), learned(discriminator)) == (1_164_289, 40_705)
     assert shapes(generator, torch.randn(2, 100)) == {
@@ -261,7 +261,7 @@ def test_the_dense_gan_agrees_with_keras(keras):
 
 @pytest.mark.parametrize("side", DCGAN_SIDES)
 def test_the_dcgan_agrees_with_keras(keras, side: int):
-    config, L = DcganConfig(side, "tanh", normalised=True), keras.layers
+    config, L = DcganConfig(side, "tanh", "table", normalised=True), keras.layers
     generator, discriminator = shaken(DcganGenerator(config)), shaken(DcganDiscriminator(config))
     grid = (512, GRID, GRID)
     up = chain.from_iterable(
@@ -304,7 +304,7 @@ def test_the_digits_vae_agrees_with_keras(keras):
 
 
 def test_the_digits_gan_agrees_with_keras(keras):
-    config, L = DigitsGanConfig("tanh"), keras.layers
+    config, L = DigitsGanConfig("tanh", "table"), keras.layers
     generator, discriminator = shaken(DigitsGenerator(config)), shaken(DigitsDiscriminator(config))
 
     def leaky():

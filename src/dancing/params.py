@@ -178,6 +178,7 @@ class Gan(GanTraining):
 
 class NoiseGan(GanTraining):
     model: Literal["dcgan", "digits"]
+    discriminator: Literal["deep", "table"]
     augment: bool
 
 

@@ -1,14 +1,15 @@
 """One architecture a file, pure nn.Module, no files and no logging. Here: from a config to a model."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
 from dancing.models.conv_vae import ConvVae, ConvVaeConfig
-from dancing.models.dcgan import DcganConfig, DcganDiscriminator, DcganGenerator
+from dancing.models.dcgan import DcganConfig, DcganGenerator, dcgan_discriminator
 from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
-from dancing.models.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
+from dancing.models.digits_gan import DigitsGanConfig, DigitsGenerator, digits_discriminator
 from dancing.models.flow_prior import FlowPriorConfig
 from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
 from dancing.models.motion_vae import MotionVae, MotionVaeConfig
@@ -20,14 +21,18 @@ _VAES: dict[str, tuple[type, type]] = {
     "motion": (MotionVaeConfig, MotionVae),
     "conv": (ConvVaeConfig, ConvVae),
 }
-_GANS: dict[str, tuple[type, type, type]] = {
+_GANS: dict[str, tuple[type, type, Callable[[Any], nn.Module]]] = {
     "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
     "skeleton": (SkeletonGanConfig, SkeletonGenerator, SkeletonDiscriminator),
-    "dcgan": (DcganConfig, DcganGenerator, DcganDiscriminator),
-    "digits": (DigitsGanConfig, DigitsGenerator, DigitsDiscriminator),
+    "dcgan": (DcganConfig, DcganGenerator, dcgan_discriminator),
+    "digits": (DigitsGanConfig, DigitsGenerator, digits_discriminator),
     "vae": (VaeGanConfig, VaeGenerator, VaeCritic),
 }
-_CONFIGS: dict[str, type] = {name: kinds[0] for name, kinds in {**_VAES, **_GANS}.items()} | {"flow": FlowPriorConfig}
+_CONFIGS: dict[str, type] = {
+    **{name: kinds[0] for name, kinds in _VAES.items()},
+    **{name: kinds[0] for name, kinds in _GANS.items()},
+    "flow": FlowPriorConfig,
+}
 
 
 def build_vae(config: LstmVaeConfig | MotionVaeConfig | ConvVaeConfig) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dancing.models.deep_discriminator import DeepDiscriminator, DiscriminatorKind
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame, batch_norm, keras_init
 from dancing.models.param_tanh import Output, output_layer
 
@@ -23,7 +24,10 @@ SLOPE = 0.3  # of Keras' LeakyReLU
 class DcganConfig:
     side: int  # 64, 128 or 256
     output: Output
-    normalised: bool  # batch norm in the discriminator; a critic with a gradient penalty must judge each by itself
+    discriminator: DiscriminatorKind
+    normalised: (
+        bool  # batch norm in the table's discriminator; a critic with a gradient penalty must judge each by itself
+    )
     noise: int = 100  # the seed's, not a knob
 
     @property
@@ -74,3 +78,9 @@ class DcganDiscriminator(nn.Module):
             x = F.leaky_relu(norm(down(x)), SLOPE)
             features.append(x)
         return [(self.score(self.dropout(x.flatten(1))), features)]
+
+
+def dcgan_discriminator(config: DcganConfig) -> nn.Module:
+    if config.discriminator == "deep":
+        return DeepDiscriminator(3, config.side, config.side)
+    return DcganDiscriminator(config)

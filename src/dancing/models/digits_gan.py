@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dancing.models.deep_discriminator import DeepDiscriminator, DiscriminatorKind
 from dancing.models.layers import Conv2dSame, ConvTranspose2dSame, keras_init
 from dancing.models.param_tanh import Output, output_layer
 
@@ -19,6 +20,7 @@ SLOPE = 0.2
 @dataclass(frozen=True)
 class DigitsGanConfig:
     output: Output
+    discriminator: DiscriminatorKind
     noise: int = 100  # the seed's, not a knob
 
 
@@ -55,3 +57,9 @@ class DigitsDiscriminator(nn.Module):
         first = F.leaky_relu(self.down1((pictures + 1) / 2), SLOPE)  # (B, 64, 14, 14)
         second = F.leaky_relu(self.down2(self.dropout(first)), SLOPE)  # (B, 64, 7, 7)
         return [(self.score(self.dropout(second).flatten(1)), [first, second])]
+
+
+def digits_discriminator(config: DigitsGanConfig) -> nn.Module:
+    if config.discriminator == "deep":
+        return DeepDiscriminator(1, SIDE, SIDE)
+    return DigitsDiscriminator(config)

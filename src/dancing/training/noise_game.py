@@ -53,9 +53,10 @@ class NoiseGame:
             self.likeness = Likeness.learnt(learnt, None, None, FEATURE_STEPS, gan.seed, device)
 
     def _config(self, dataset: ImageDataset) -> Any:
+        assert isinstance(self.gan, NoiseGan)
         if self.gan.model == "digits":
-            return DigitsGanConfig(self.gan.output)
-        return DcganConfig(dataset.height, self.gan.output, normalised=self.gan.loss != "wgan_gp")
+            return DigitsGanConfig(self.gan.output, self.gan.discriminator)
+        return DcganConfig(dataset.height, self.gan.output, self.gan.discriminator, self.gan.loss != "wgan_gp")
 
     def _noise(self, count: int, rng: torch.Generator) -> torch.Tensor:
         return torch.randn(count, self.config.noise, generator=rng).to(self.device)
