@@ -4,8 +4,8 @@
 
 Takes `data/dataset.h5` and `params.yaml`. The figures are comparable with each other, not with the README's: trainings
 are shorter. Rows: everything; landmarks as plain numbers (each filling a plane) in the place of heatmaps; without the
-picture before; without the plate (black); without feature matching; without more weight on face and hands; with a
-perceptual loss, which params.yaml leaves out.
+picture before; without the plate (black); without SSIM in the loss; without feature matching; without more weight on
+face and hands; with a perceptual loss, which params.yaml leaves out.
 """
 
 import argparse
@@ -66,6 +66,7 @@ def main() -> None:
         "numbers, no heatmaps": (gan, NumbersGenerator),
         "no picture before": (but(previous=0.0), SkeletonGenerator),
         "no plate": (gan, PlatelessGenerator),
+        "no SSIM in the loss": (but(ssim_weight=0.0), SkeletonGenerator),
         "no feature matching": (but(feature_weight=0.0), SkeletonGenerator),
         "no weight on face and hands": (but(face_weight=0.0), SkeletonGenerator),
         "a perceptual loss besides": (but(perceptual_weight=4.0), SkeletonGenerator),

@@ -2,11 +2,15 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from dancing.losses import (
     GanLoss,
     MotionLoss,
     SeedVaeLoss,
+    dissimilarity,
     feature_matching,
     gradient_penalty,
     kl_to_normal,
@@ -18,6 +22,29 @@ def motion_loss(**weights: float) -> MotionLoss:
     zero = dict.fromkeys(("kl_weight", "free_bits"), 0.0)
     zero |= {f"{part}_weight": 0.0 for part in ("velocity", "acceleration", "bone", "foot")}
     return MotionLoss(torch.zeros(68), torch.ones(68), **zero | weights)
+
+
+@settings(deadline=None, max_examples=10)
+@given(batch=st.integers(1, 3), height=st.integers(11, 40), width=st.integers(11, 40), noise=st.floats(0, 1))
+def test_dissimilarity_is_what_ssim_lacks_where_its_window_fits(batch, height, width, noise):
+    real = torch.rand(batch, 3, height, width, dtype=torch.float64)
+    fake = torch.lerp(real, torch.rand_like(real), noise)
+    padded = [torch.nn.functional.pad(pictures, (10, 10, 10, 10)) for pictures in (fake, real)]  # it pads by itself
+    _, maps = structural_similarity_index_measure(*padded, data_range=1.0, return_full_image=True)
+    fits = maps[..., 15 : height + 5, 15 : width + 5]
+    torch.testing.assert_close(dissimilarity(2 * fake - 1, 2 * real - 1), 1 - fits.mean())
+
+
+def test_dissimilarity_sees_what_is_faint_and_can_be_learnt():
+    real = torch.full((1, 3, 24, 24), -0.9)
+    real[..., 8:16] = -0.8  # a fold in dark clothes, a twentieth of the brightness between black and white
+    flat = torch.full_like(real, -0.85).requires_grad_()
+    assert float(dissimilarity(real, real)) == pytest.approx(0, abs=1e-6)
+    loss = dissimilarity(flat, real)
+    assert loss > 0.1
+    loss.backward()
+    lit = -flat.grad.mean(dim=(0, 1, 2))  # where the loss wants it brighter
+    assert lit[10:14].min() > lit[[5, 6, 17, 18]].max()
 
 
 def test_kl_of_known_normals():

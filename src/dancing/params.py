@@ -170,6 +170,7 @@ class Gan(GanTraining):
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     previous: Share
     l1_weight: NotNegative
+    ssim_weight: NotNegative
     person_weight: NotNegative
     face_weight: NotNegative
     feature_weight: NotNegative

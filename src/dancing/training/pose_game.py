@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from dancing.crops import Crops
 from dancing.hdf5 import Dataset
-from dancing.losses import perceptual, weighted_l1
+from dancing.losses import dissimilarity, perceptual, weighted_l1
 from dancing.models import build_gan, config_to_dict
 from dancing.models.dense_gan import DenseGanConfig
 from dancing.models.feature_net import FeatureNet
@@ -165,6 +165,8 @@ class SkeletonGame(PoseGame):
         seen = previous.masked_fill(unseen.to(self.device), float("nan"))
         made = self.player(asked, batch.plate, seen, batch.place)
         likeness = {"l1": (gan.l1_weight, weighted_l1(made, batch.pictures, self._weight(drawing, batch.landmarks)))}
+        if gan.ssim_weight > 0:
+            likeness["dissimilarity"] = gan.ssim_weight, dissimilarity(made, batch.pictures)
         if self.features is not None:
             difference = perceptual(self.features(batch.pictures), self.features(made))
             likeness["perceptual"] = gan.perceptual_weight, difference
