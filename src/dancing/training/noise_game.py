@@ -33,11 +33,13 @@ SETTLING = 8  # batches that batch norms' statistics are taken from
 class NoiseGame:
     """Generator of noise (B, Z), and a discriminator of pictures alone. What is kept is the last epoch's."""
 
-    cooled, feature_weight = False, 0.0  # constant learning rates, as the seed's; no picture belongs to another
+    feature_weight = 0.0  # no picture belongs to another
     best_by: str | None = None
 
     def __init__(self, dataset: ImageDataset, gan: NoiseGan | VaeGan, device: torch.device) -> None:
         self.gan, self.device = gan, device
+        # The seed's learning rates are constant; with our discriminator pictures grow clearer as they fall.
+        self.cooled = isinstance(gan, NoiseGan) and gan.discriminator == "deep"
         self.train, self.val = (Images(dataset, split, device) for split in ("train", "val"))
         self.config = self._config(dataset)
         torch.manual_seed(gan.seed)
