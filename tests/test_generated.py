@@ -19,8 +19,8 @@ from dancing.inference import NoiseToPictures, load_samplers
 from dancing.losses import ImageVaeLoss
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row, classifier_score
 from dancing.params import ImageParams, parse_params
-from dancing.training.common import load_checkpoint
-from dancing.training.gan import train_gan
+from dancing.training.common import generator, load_checkpoint
+from dancing.training.gan import _Trainer, train_gan
 from dancing.training.images import Images
 from dancing.training.likeness import Likeness, diversity
 from dancing.training.noise_game import SETTLING, NoiseGame
@@ -138,6 +138,17 @@ def test_either_discriminator_can_play(make_images, tmp_path: Path, system: str,
         assert all(values.isfinite().all() for values in played)
         sizes[kind] = sum(values.numel() for values in played)
     assert sizes["deep"] != sizes["table"]
+
+
+def test_learning_rates_fall_beside_our_discriminator_alone(make_images):
+    rates, dataset = {}, make_images("digits", 16)
+    for kind in ("deep", "table"):
+        gan = params("digits", gan__discriminator=kind, gan__lr=1e-3, gan__batch_size=2).gan  # four steps in all
+        trainer = _Trainer(NoiseGame(dataset, gan, CPU), gan, CPU)
+        for _ in range(3):
+            trainer.step(generator(1))
+        rates[kind] = trainer.player_optimiser.param_groups[0]["lr"]
+    assert rates == {"deep": pytest.approx(0.5e-3), "table": 1e-3}  # the third step's: half-way down
 
 
 def test_a_critic_with_a_gradient_penalty_has_no_batch_norm(make_images, tmp_path: Path):
