@@ -25,9 +25,7 @@ class DcganConfig:
     side: int  # 64, 128 or 256
     output: Output
     discriminator: DiscriminatorKind
-    normalised: (
-        bool  # batch norm in the table's discriminator; a critic with a gradient penalty must judge each by itself
-    )
+    normalised: bool  # batch norm in the table's; a critic with a gradient penalty must judge each by itself
     noise: int = 100  # the seed's, not a knob
 
     @property
