@@ -23,7 +23,7 @@ check: .venv/installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
 
 ui: .venv/installed
-	@echo "MLflow: http://localhost:5000"
+	@echo 'MLflow: http://localhost:5000/#/experiments?workflowType=machine_learning'
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 setup: .venv/installed

@@ -87,7 +87,9 @@ class StageRun:
 
 @contextmanager
 def stage_run(stage: str, params: System) -> Iterator[StageRun]:
-    """Open the stage's run below its experiment's; it ends as FAILED where the stage raises."""
+    """Open the stage's run below its experiment's; both end as FAILED where the stage raises.
+
+    Nobody knows which stage will be an experiment's last: each sets its end anew."""
     root = project_root()
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
@@ -97,15 +99,20 @@ def stage_run(stage: str, params: System) -> Iterator[StageRun]:
         client = MlflowClient()
         experiment_id = _experiment(client, params.mlflow.experiment, root)
         parent = _parent(client, experiment_id, params)
-    with mlflow.start_run(experiment_id=experiment_id, run_name=stage, parent_run_id=parent.info.run_id) as run:
-        mlflow.set_tags({"stage": stage, **_commit(), MLFLOW_SOURCE_NAME: f"stages/{stage}.py"})
-        sections = {
-            "train_vae": ("vae.", "prior."), "train_gan": ("gan.",), "extract_features": ("features.",),
-            "build_hdf5": ("data.",),
-        }  # fmt: skip
-        prefixes = sections.get(stage, (f"{stage}.",))
-        mlflow.log_params({key: value for key, value in params.flat().items() if key.startswith(prefixes)})
-        yield StageRun(client, parent.info.run_id, run.info.run_id)
+    status = "FAILED"
+    try:
+        with mlflow.start_run(experiment_id=experiment_id, run_name=stage, parent_run_id=parent.info.run_id) as run:
+            mlflow.set_tags({"stage": stage, **_commit(), MLFLOW_SOURCE_NAME: f"stages/{stage}.py"})
+            sections = {
+                "train_vae": ("vae.", "prior."), "train_gan": ("gan.",), "extract_features": ("features.",),
+                "build_hdf5": ("data.",),
+            }  # fmt: skip
+            prefixes = sections.get(stage, (f"{stage}.",))
+            mlflow.log_params({key: value for key, value in params.flat().items() if key.startswith(prefixes)})
+            yield StageRun(client, parent.info.run_id, run.info.run_id)
+        status = "FINISHED"
+    finally:
+        client.set_terminated(parent.info.run_id, status)
 
 
 def tensor_signature(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> ModelSignature:
@@ -132,8 +139,6 @@ def _parent(client: MlflowClient, experiment_id: str, params: System) -> Run:
     run = client.create_run(experiment_id, tags={MLFLOW_RUN_NAME: name, **identity, **dvc, **_commit()})
     for key, value in params.flat().items():
         client.log_param(run.info.run_id, key, value)
-    # The parent only gathers its stages: it is over when the last of them is, and nobody knows which that will be.
-    client.set_terminated(run.info.run_id)
     return run
 
 
