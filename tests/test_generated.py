@@ -11,6 +11,8 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dancing import evaluation, walks
 from dancing.evaluation import sheets
@@ -18,6 +20,7 @@ from dancing.image_dataset import ImageDataset, open_images, write_images
 from dancing.inference import NoiseToPictures, load_samplers
 from dancing.losses import ImageVaeLoss
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row, classifier_score
+from dancing.models.noise import APART, draw_noise
 from dancing.params import ImageParams, parse_params
 from dancing.training.common import generator, load_checkpoint
 from dancing.training.gan import _Trainer, train_gan
@@ -282,6 +285,27 @@ def test_a_sampler_is_its_module_and_its_seed(make_images, tmp_path: Path, syste
     assert pictures.dtype == np.uint8
     module = NoiseToPictures(sampler)(torch.from_numpy(noise))
     np.testing.assert_allclose((module.detach().permute(0, 2, 3, 1).numpy() + 1) * 127.5, pictures, atol=0.51)
+
+
+@given(count=st.integers(1, 40), size=st.integers(1, 60), share=st.floats(0, 1), seed=st.integers(0, 2**31))
+def test_noise_says_one_category_and_is_normal_beside(count: int, size: int, share: float, seed: int):
+    categories = round(share * size)
+    noise = draw_noise(count, size, categories, generator(seed))
+    said, beside = noise[:, :categories], noise[:, categories:]
+    assert set(said.unique().tolist()) <= {0.0, APART}
+    assert (said == APART).sum(dim=1).tolist() == [min(categories, 1)] * count
+    torch.testing.assert_close(beside, torch.randn(count, size, generator=generator(seed))[:, categories:])
+
+
+def test_a_generator_is_asked_for_what_it_was_trained_on(make_images, tmp_path: Path):
+    """Training, checkpoint and sampler agree on the categories; every one of them comes."""
+    dataset = make_images("digits", 24)
+    for categories in (0, 3):
+        gan = params("digits", gan__categories=categories, gan__epochs=1).gan
+        train_gan(dataset, gan, tmp_path / str(categories), tmp_path / "crash").settled()
+        noise = load_samplers(tmp_path, tmp_path / str(categories))["gan"].noise(100, 1)
+        assert ((noise == APART).sum(axis=0) > 0).sum() == categories
+        assert (NoiseGame(dataset, gan, CPU).fixed == APART).any().item() == (categories > 0)
 
 
 # ------------------------------------------------------------------------------------------------------- metrics

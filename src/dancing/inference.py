@@ -17,6 +17,7 @@ from dancing.models import build_gan, build_vae, config_from_dict
 from dancing.models.conv_vae import ConvVae
 from dancing.models.flow_prior import FlowPrior
 from dancing.models.lstm_vae import LstmVae
+from dancing.models.noise import draw_noise
 from dancing.skeleton import Figure, PoseSpace
 from dancing.training.common import generator, load_checkpoint, pick_device
 from dancing.training.pictures import to_uint8
@@ -173,6 +174,7 @@ class Sampler:
 
     model: Any
     size: int  # Z
+    categories: int  # of its noise, see `models.noise`; 0: standard normal
     device: torch.device
 
     @classmethod
@@ -183,10 +185,10 @@ class Sampler:
             config = config_from_dict(content["config"])
             model: Any = build_vae(config) if stage == "train_vae" else build_gan(config)[0]
             model.load_state_dict(content["state" if stage == "train_vae" else "generator"])
-            size = config.latent_dim if stage == "train_vae" else config.noise
+            size, categories = (config.latent_dim, 0) if stage == "train_vae" else (config.noise, config.categories)
         except (KeyError, TypeError, RuntimeError, AttributeError) as error:
             raise UserError(f"{path}: of another version ({error}); run the stage {stage} again") from None
-        return cls(model.to(device).eval(), size, device)
+        return cls(model.to(device).eval(), size, categories, device)
 
     @property
     def encodes(self) -> bool:
@@ -194,8 +196,8 @@ class Sampler:
         return hasattr(self.model, "encode")
 
     def noise(self, count: int, seed: int) -> np.ndarray:
-        """(N, Z), standard normal; the seed chooses the pictures."""
-        return torch.randn(count, self.size, generator=generator(seed)).numpy()
+        """(N, Z), as it was trained with; the seed chooses the pictures."""
+        return draw_noise(count, self.size, self.categories, generator(seed)).numpy()
 
     def draw(self, noise: np.ndarray) -> np.ndarray:
         """Noise (N, Z) -> pictures (N, H, W, C) uint8."""

@@ -179,6 +179,7 @@ class Gan(GanTraining):
 
 class NoiseGan(GanTraining):
     model: Literal["dcgan", "digits"]
+    categories: Annotated[int, Field(ge=0, le=50)]
     discriminator: Literal["deep", "table"]
     augment: bool
 

@@ -26,6 +26,7 @@ class DcganConfig:
     output: Output
     discriminator: DiscriminatorKind
     normalised: bool  # batch norm in the table's; a critic with a gradient penalty must judge each by itself
+    categories: int = 0  # of the noise; the seed's has none
     noise: int = 100  # the seed's, not a knob
 
     @property

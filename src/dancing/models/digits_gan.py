@@ -21,6 +21,7 @@ SLOPE = 0.2
 class DigitsGanConfig:
     output: Output
     discriminator: DiscriminatorKind
+    categories: int = 0  # of the noise; the seed's has none
     noise: int = 100  # the seed's, not a knob
 
 

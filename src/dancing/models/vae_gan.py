@@ -31,6 +31,10 @@ class VaeGanConfig:
         return self.latent_dim
 
     @property
+    def categories(self) -> int:
+        return 0  # its prior is the normal one
+
+    @property
     def grid(self) -> tuple[int, int]:
         """The coarsest map's size, 8 x 8 at 128 px."""
         return self.height // STEP, self.width // STEP

@@ -16,6 +16,7 @@ from dancing.models import build_gan, config_to_dict
 from dancing.models.dcgan import DcganConfig
 from dancing.models.digits_gan import DigitsGanConfig
 from dancing.models.layers import drawn
+from dancing.models.noise import draw_noise
 from dancing.models.vae_gan import VaeGanConfig
 from dancing.params import NoiseGan, VaeGan
 from dancing.training.augmentation import Disguise
@@ -57,11 +58,12 @@ class NoiseGame:
     def _config(self, dataset: ImageDataset) -> Any:
         assert isinstance(self.gan, NoiseGan)
         if self.gan.model == "digits":
-            return DigitsGanConfig(self.gan.output, self.gan.discriminator)
-        return DcganConfig(dataset.height, self.gan.output, self.gan.discriminator, self.gan.loss != "wgan_gp")
+            return DigitsGanConfig(self.gan.output, self.gan.discriminator, self.gan.categories)
+        normalised = self.gan.loss != "wgan_gp"
+        return DcganConfig(dataset.height, self.gan.output, self.gan.discriminator, normalised, self.gan.categories)
 
     def _noise(self, count: int, rng: torch.Generator) -> torch.Tensor:
-        return torch.randn(count, self.config.noise, generator=rng).to(self.device)
+        return draw_noise(count, self.config.noise, self.config.categories, rng).to(self.device)
 
     def _batch(self, rng: torch.Generator) -> torch.Tensor:
         pictures = self.train.random(self.gan.batch_size, rng)
