@@ -17,13 +17,14 @@ from unittest.mock import patch
 import torch
 
 import stages  # noqa: F401
-from dancing import evaluation, models
+from dancing import evaluation
+from dancing.clips.dataset import Dataset, open_dataset
 from dancing.errors import exit_on_user_error
 from dancing.evaluation.common import held_out
-from dancing.hdf5 import Dataset, open_dataset
 from dancing.inference import Painter
-from dancing.models.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 from dancing.params import Gan, Params, load_dance_params
+from dancing.pose_to_image.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.training import registry as models
 from dancing.training.gan import train_gan
 
 COLUMNS = ("ssim_crop", "psnr_crop", "pck_10", "pck_20", "flicker_ratio", "warping_ratio")

@@ -57,8 +57,8 @@ def _draw(folder: Path, pictures: int) -> None:
 
 def _build(folder: Path) -> tuple[float, float]:
     """MB and s."""
-    from dancing.image_dataset import write_images
-    from dancing.images import Report, read_images
+    from dancing.noise_to_image.dataset import write_images
+    from dancing.noise_to_image.sources import Report, read_images
     from dancing.params import ImageParams, load_params
 
     params, start = load_params(PARAMS), time.perf_counter()
@@ -70,7 +70,7 @@ def _build(folder: Path) -> tuple[float, float]:
 
 def _train(folder: Path) -> tuple[float, float]:
     """MB and s."""
-    from dancing.image_dataset import open_images
+    from dancing.noise_to_image.dataset import open_images
     from dancing.params import ImageParams, load_params
     from dancing.training.gan import train_gan
 

@@ -69,7 +69,7 @@ def _dance(model: Path, seconds: int) -> tuple[float, float]:
 
 
 def _read(model: Path, song: Path) -> tuple[float, float]:
-    from dancing.rendering import read_song
+    from dancing.render.panels import read_song
 
     dancer = _load(model)
     read_song(song, dancer.fps, dancer.n_mfcc, 2)
@@ -77,7 +77,7 @@ def _read(model: Path, song: Path) -> tuple[float, float]:
 
 
 def _compose(path: Path, seconds: int) -> None:
-    from dancing.video import write_audio
+    from dancing.media.video import write_audio
     from data.demo.music import SAMPLE_RATE, compose
 
     write_audio(path, compose(BPM, seconds, np.random.default_rng(0)).sound, SAMPLE_RATE)
@@ -85,7 +85,7 @@ def _compose(path: Path, seconds: int) -> None:
 
 def _features(dancer: "Dancer", seconds: int) -> np.ndarray:
     """Sound like that of the training part by its mean and spread, with a steady beat in bars of four; (T, F)."""
-    from dancing.hdf5 import BEAT_COLUMNS
+    from dancing.clips.dataset import BEAT_COLUMNS
 
     beats = np.arange(seconds * dancer.fps) / dancer.fps * BPM / 60
     turns = [2 * np.pi * beats / bar for bar in (1, 2, 3, 4)]
@@ -109,7 +109,7 @@ def _measure(job: Callable[[], object]) -> tuple[float, float]:
 def _plot(path: Path, rows: np.ndarray) -> None:
     from matplotlib.figure import Figure
 
-    from dancing.figures import save_figure
+    from dancing.render.plots import save_figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for number, title in enumerate(("wall time, s", "growth of memory, MB")):

@@ -59,7 +59,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
     """A dataset with pictures of this size and a painter of such, both in the folder."""
     import cv2
 
-    from dancing.hdf5 import SPLITS, open_dataset, write_dataset
+    from dancing.clips.dataset import SPLITS, open_dataset, write_dataset
     from dancing.params import load_dance_params
     from dancing.training.gan import train_gan
 
@@ -77,7 +77,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
 
 def _load(folder: Path, seconds: int) -> tuple["Painter", np.ndarray, int]:
     """The painter, real poses for so many seconds (T, 33, 2), and their frames a second."""
-    from dancing.hdf5 import open_dataset
+    from dancing.clips.dataset import open_dataset
     from dancing.inference import Painter
 
     with open_dataset(folder / "dataset.h5") as dataset:
@@ -87,28 +87,28 @@ def _load(folder: Path, seconds: int) -> tuple["Painter", np.ndarray, int]:
 
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], int]:
     """Painting so much video, rendering it, and its number of frames."""
-    from dancing import rendering
+    from dancing.media.video import VideoWriter
     from dancing.params import load_dance_params
-    from dancing.video import VideoWriter
+    from dancing.render import panels
 
     render = load_dance_params().render
     painter, poses, fps = _load(folder, seconds)
     height, width = render.height, round(painter.width * render.height / painter.height / 2) * 2
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * rendering.SOUND_RATE, 2)).astype(np.float32)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * panels.SOUND_RATE, 2)).astype(np.float32)
 
     def paint() -> None:
         for _ in painter.paint(poses):
             pass
 
     def film() -> None:
-        panels = {
-            "skeleton": rendering.skeletons(poses, height, width),
-            "ours": rendering.paintings(poses, painter, height, width),
+        shown = {
+            "skeleton": panels.skeletons(poses, height, width),
+            "ours": panels.paintings(poses, painter, height, width),
         }
         with VideoWriter(
-            folder / "dance.mp4", fps, 2 * width, height, noise, rendering.SOUND_RATE, render.quality
+            folder / "dance.mp4", fps, 2 * width, height, noise, panels.SOUND_RATE, render.quality
         ) as video:  # fmt: skip
-            for picture in rendering.side_by_side(panels):
+            for picture in panels.side_by_side(shown):
                 video.write(picture)
 
     return paint, film, len(poses)

@@ -4,11 +4,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from dancing import build
+from dancing.clips import build
+from dancing.clips.dataset import SPLITS, open_dataset, write_dataset
 from dancing.errors import exit_on_user_error
-from dancing.hdf5 import SPLITS, open_dataset, write_dataset
-from dancing.image_dataset import open_images, write_images
-from dancing.images import Report, read_images
+from dancing.noise_to_image.dataset import open_images, write_images
+from dancing.noise_to_image.sources import Report, read_images
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dancing import evaluation
+from dancing.clips.dataset import open_dataset
 from dancing.errors import exit_on_user_error
-from dancing.evaluation import pictures, sheets
-from dancing.hdf5 import open_dataset
-from dancing.image_dataset import open_images
+from dancing.evaluation import pictures
+from dancing.evaluation import sample_sheets as sheets
 from dancing.inference import Dancer, Painter, load_painter, load_samplers
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
+from dancing.noise_to_image.dataset import open_images
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dancing import build
+from dancing.clips import build
+from dancing.clips.extraction import ExtractionSettings, extract_folder
 from dancing.errors import exit_on_user_error
-from dancing.extraction import ExtractionSettings, extract_folder
 from dancing.params import load_dance_params
 from dancing.tracking import cache_dir, stage_run
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dancing import figures, rendering, walks
 from dancing.errors import UserError, exit_on_user_error
 from dancing.inference import Dancer, load_painter, load_samplers
-from dancing.layouts import GAN, VAE, Show
+from dancing.media.video import VideoWriter
+from dancing.music_to_pose.beat_warping import snap
 from dancing.params import ImageParams, Params, load_params, parse_params
-from dancing.snapping import snap
+from dancing.render import latent_walk, panels, plots
+from dancing.render.layouts import GAN, VAE, Show
 from dancing.tracking import stage_run
-from dancing.video import VideoWriter
 
 DANCE, WALK, SHEET = Path("dance.mp4"), Path("walk.mp4"), Path("plots/render/contact_sheet.png")
 
@@ -33,10 +33,10 @@ def main() -> None:
     sheet = out.with_suffix(".png") if by_hand else SHEET
     with nullcontext() if by_hand else stage_run("render", params) as run:
         if isinstance(chosen, ImageParams):
-            stills = walks.film(out, load_samplers(VAE, GAN), chosen.render)
+            stills = latent_walk.film(out, load_samplers(VAE, GAN), chosen.render)
         else:
             stills = _render(out, chosen)
-        figures.save_picture(sheet, figures.contact_sheet(stills))
+        plots.save_picture(sheet, plots.contact_sheet(stills))
         if run:
             run.artifact(out)
             run.artifact(sheet)
@@ -65,7 +65,7 @@ def _render(out: Path, params: Params) -> list[np.ndarray]:
     """Write the video and its poses; the contact sheet's pictures are returned."""
     render = params.render
     dancer, painter = Dancer.load(VAE / "best.pt", render.guidance), load_painter(GAN)
-    song = rendering.read_song(Path(render.song), dancer.fps, dancer.n_mfcc, render.seconds)
+    song = panels.read_song(Path(render.song), dancer.fps, dancer.n_mfcc, render.seconds)
     landmarks = dancer.dance(song.features, render.seed, render.temperature)
     if render.snap:
         pixels = np.array([dancer.space.width, dancer.space.height], dtype=np.float32)
@@ -73,7 +73,7 @@ def _render(out: Path, params: Params) -> list[np.ndarray]:
     if painter:
         landmarks = painter.figure.fit(landmarks)
     fps = render.fps or dancer.fps
-    show = Show(song, rendering.resample(landmarks, dancer.fps, fps), fps, dancer.space, painter, params)
+    show = Show(song, panels.resample(landmarks, dancer.fps, fps), fps, dancer.space, painter, params)
     stills = _film(out, show)
     np.savez_compressed(
         out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=dancer.space.width,
@@ -84,18 +84,18 @@ def _render(out: Path, params: Params) -> list[np.ndarray]:
 
 def _film(out: Path, show: Show) -> list[np.ndarray]:
     """Write the video; the contact sheet's pictures are returned."""
-    render, frames, panels = show.params.render, len(show.poses), show.panels()
+    render, frames, shown = show.params.render, len(show.poses), show.panels()
     wanted = set(np.linspace(0, frames - 1, render.stills).astype(int))
     stills, start = [], time.perf_counter()
     with VideoWriter(
-        out, show.fps, width=len(panels) * show.width, height=render.height, audio=show.song.sound,
-        sample_rate=rendering.SOUND_RATE, crf=render.quality,
+        out, show.fps, width=len(shown) * show.width, height=render.height, audio=show.song.sound,
+        sample_rate=panels.SOUND_RATE, crf=render.quality,
     ) as video:  # fmt: skip
-        bar = tqdm(show.pictures(panels), desc="render", total=frames, unit=" frames", disable=None)
+        bar = tqdm(show.pictures(shown), desc="render", total=frames, unit=" frames", disable=None)
         for k, picture in enumerate(bar):
             video.write(picture)
             if k in wanted:
-                stills.append(figures.still(picture))
+                stills.append(plots.still(picture))
     print(f"{out}: {frames} frames, {frames / (time.perf_counter() - start):.0f} frames/s")
     return stills
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dancing import figures
+from dancing.clips.dataset import Dataset, open_dataset, subject_title
 from dancing.errors import UserError, exit_on_user_error
-from dancing.hdf5 import Dataset, open_dataset, subject_title
-from dancing.image_dataset import ImageDataset, open_images
 from dancing.inference import NO_PAINTER, NoiseToPictures, Painter, PosesToPictures, Sampler
+from dancing.noise_to_image.dataset import ImageDataset, open_images
 from dancing.params import Gan, ImageParams, NoiseGan, VaeGan, load_params
+from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.common import Epoch, History
 from dancing.training.gan import train_gan
@@ -54,7 +54,7 @@ def _learn_from_poses(dataset: Dataset, gan: Gan, run: StageRun) -> None:
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)
-        _show(run, epoch.number, figures.sample_grid(epoch.samples()))
+        _show(run, epoch.number, plots.sample_grid(epoch.samples()))
 
     resume = cache_dir() / "resume"
     trained = [train_gan(dataset, gan, OUT, resume, on_epoch)]
@@ -76,7 +76,7 @@ def _learn_from_noise(dataset: ImageDataset, gan: NoiseGan | VaeGan | None, run:
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)
-        _show(run, epoch.number, figures.picture_sheet(list(epoch.samples()["generated"])))
+        _show(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
 
     shutil.rmtree(OUT / "tanh", ignore_errors=True)
     resume = cache_dir() / "resume"
@@ -93,14 +93,14 @@ def _learn_from_noise(dataset: ImageDataset, gan: NoiseGan | VaeGan | None, run:
 
 
 def _show(run: StageRun, epoch: int, sheet: np.ndarray) -> None:
-    figures.save_picture(PLOTS / "samples.png", sheet)
+    plots.save_picture(PLOTS / "samples.png", sheet)
     run.image(sheet, "samples", epoch)
 
 
 def _keep(run: StageRun, losses: History, model: str) -> None:
     """What both leave in MLflow, and the curves."""
-    figures.save_table(CURVES, losses)
-    figures.save_figure(PLOTS / "curves.png", figures.curves(losses, f"train_gan: {model}"))
+    plots.save_table(CURVES, losses)
+    plots.save_figure(PLOTS / "curves.png", plots.curves(losses, f"train_gan: {model}"))
     run.artifact(PLOTS / "curves.png")
     run.artifact(OUT / "best.pt", "checkpoints")
 

@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from dancing import figures
+from dancing.clips.dataset import open_dataset
 from dancing.errors import UserError, exit_on_user_error
-from dancing.hdf5 import open_dataset
-from dancing.image_dataset import open_images
 from dancing.inference import Dancer, NoiseToPictures, Sampler, SongToPoses
+from dancing.noise_to_image.dataset import open_images
 from dancing.params import ImageParams, Params, load_params
+from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.common import Epoch, History
 from dancing.training.vae import train_vae
@@ -33,7 +33,7 @@ def _learn_dances(params: Params, run: StageRun) -> None:
             run.metrics(epoch.losses, step=epoch.number)
             if epoch.number % 10 == 1:  # drawing skeletons takes longer than an epoch
                 width = round(160 * dataset.width / dataset.height)
-                run.image(figures.dance_strip(epoch.samples(), 160, width), "dances", epoch.number)
+                run.image(plots.dance_strip(epoch.samples(), 160, width), "dances", epoch.number)
 
         def on_prior_epoch(epoch: Epoch) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
@@ -61,8 +61,8 @@ def _learn_pictures(params: ImageParams, run: StageRun) -> None:
 
         def on_epoch(epoch: Epoch) -> None:
             run.metrics(epoch.losses, step=epoch.number)
-            sheet = figures.picture_rows({name: list(some[:12]) for name, some in epoch.samples().items()})
-            figures.save_picture(PLOTS / "samples.png", sheet)
+            sheet = plots.picture_rows({name: list(some[:12]) for name, some in epoch.samples().items()})
+            plots.save_picture(PLOTS / "samples.png", sheet)
             run.image(sheet, "samples", epoch.number)
 
         history = train_vae(dataset, params.vae, None, OUT, cache_dir() / "resume", on_epoch)
@@ -81,9 +81,9 @@ def _keep(run: StageRun, losses: History) -> None:
 
 
 def _keep_curves(run: StageRun, name: str, losses: History) -> None:
-    figures.save_table(CURVES / f"{name}.csv", losses)
+    plots.save_table(CURVES / f"{name}.csv", losses)
     if losses:
-        figures.save_figure(PLOTS / f"{name}.png", figures.curves(losses, f"train_vae: {name}"))
+        plots.save_figure(PLOTS / f"{name}.png", plots.curves(losses, f"train_vae: {name}"))
         run.artifact(PLOTS / f"{name}.png")
 
 

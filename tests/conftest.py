@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
-from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
+from dancing.body.skeleton import LANDMARKS
+from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
 from dancing.params import Params, parse_params
-from dancing.skeleton import LANDMARKS
 
 ROOT = Path(__file__).resolve().parents[1]
 #: A person who stands: x, y as fractions of a square picture, for each landmark.

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dancing.audio import HOP, extract, sample_rate_for, stack
-from dancing.hdf5 import feature_names
+from dancing.clips.dataset import feature_names
+from dancing.media.audio import HOP, extract, sample_rate_for, stack
 
 
 def beat_track(bpm: float, rate: int, seconds: float = 12.0, first: float = 0.37) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from conftest import standing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dancing.crops import Crops
-from dancing.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
-from dancing.training.augmentation import Disguise, disturbed, mirrored, varied, zoomed
-from dancing.training.pictures import Batch
+from dancing.body.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
+from dancing.pose_to_image.augmentation import Disguise, disturbed, mirrored, varied, zoomed
+from dancing.pose_to_image.batches import Batch
+from dancing.pose_to_image.person_crops import Crops
 
 HEIGHT, WIDTH = 64, 48
 

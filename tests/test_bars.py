@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing import audio, bars
+from dancing.media import audio, downbeats
 
 
 def accented(metre: int, b: int, first: int, noise: float, seed: int = 0) -> np.ndarray:
@@ -18,20 +18,20 @@ def accented(metre: int, b: int, first: int, noise: float, seed: int = 0) -> np.
 @pytest.mark.parametrize("metre", [2, 3, 4])
 @given(first=st.integers(0, 3), seed=st.integers(0, 20))
 def test_the_ones_are_found_in_noise(metre, first, seed):
-    places = bars.count_beats(accented(metre, 40, first, noise=0.4, seed=seed), metre)
+    places = downbeats.count_beats(accented(metre, 40, first, noise=0.4, seed=seed), metre)
     np.testing.assert_array_equal(places, (np.arange(40) - first) % metre)
 
 
 def test_a_dropped_beat_is_counted_anew():
     accents = np.delete(accented(4, 64, 0, noise=0.1), 30)
-    places = bars.count_beats(accents, 4)
+    places = downbeats.count_beats(accents, 4)
     np.testing.assert_array_equal(places[:29], np.arange(29) % 4)
     np.testing.assert_array_equal(places[-29:], np.arange(35, 64) % 4)
 
 
 @given(st.integers(0, 12), st.sampled_from([2, 3, 4]))
 def test_any_number_of_beats(b, metre):
-    places = bars.count_beats(np.random.default_rng(b).normal(size=b), metre)
+    places = downbeats.count_beats(np.random.default_rng(b).normal(size=b), metre)
     assert places.shape == (b,)
     assert ((places >= 0) & (places < metre)).all()
 
@@ -39,8 +39,8 @@ def test_any_number_of_beats(b, metre):
 @pytest.mark.parametrize(("metre", "is_triple"), [(2, False), (3, True), (4, False)])
 def test_a_waltz_is_told_from_a_march(metre, is_triple):
     accents = accented(metre, 60, 1, noise=0.5)
-    threes, fours = bars.count_beats(accents, 3), bars.count_beats(accents, 4)
-    assert (bars.triple_against_double(accents, threes, fours) > 0.1) is is_triple
+    threes, fours = downbeats.count_beats(accents, 3), downbeats.count_beats(accents, 4)
+    assert (downbeats.triple_against_double(accents, threes, fours) > 0.1) is is_triple
 
 
 @pytest.mark.parametrize(("metre", "column"), [(3, 2), (4, 4)])

@@ -7,8 +7,8 @@ import torch
 from conftest import ROOT
 
 from benchmarks import gan_ablation, image_memory, rendering
-from dancing.models.skeleton_gan import DRAWN, SkeletonGanConfig
-from dancing.video import probe
+from dancing.media.video import probe
+from dancing.pose_to_image.skeleton_gan import DRAWN, SkeletonGanConfig
 
 
 def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -45,7 +45,7 @@ def test_image_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, few in (("HEADS", 3), ("STEPS", 1)):
         monkeypatch.setattr(image_memory, name, few)
     for name, few in (("FEATURE_STEPS", 1), ("VALIDATION", 8), ("SAMPLES", 4), ("SETTLING", 1)):
-        monkeypatch.setattr(f"dancing.training.noise_game.{name}", few)
+        monkeypatch.setattr(f"dancing.noise_to_image.gan_task.{name}", few)
     image_memory._draw(tmp_path / "pictures", 24)
     assert len({path.read_bytes() for path in (tmp_path / "pictures").rglob("*.jpg")}) == 24
     for job in (image_memory._build, image_memory._train):

@@ -8,12 +8,13 @@ from drawn_dancer import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing import audio, build
-from dancing.extraction import ExtractionSettings, extract_folder
-from dancing.framing import Framing
-from dancing.hdf5 import Dataset, open_dataset, write_dataset
+from dancing.clips import build
+from dancing.clips.dataset import Dataset, open_dataset, write_dataset
+from dancing.clips.extraction import ExtractionSettings, extract_folder
+from dancing.media import audio
+from dancing.media.framing import Framing
+from dancing.media.video import VideoWriter
 from dancing.params import Data
-from dancing.video import VideoWriter
 
 SETTINGS = ExtractionSettings(30, 4, 5.0, 0.5, 1.0, 0.5)
 

@@ -6,10 +6,10 @@ from conftest import dance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dancing.crops import Crops
-from dancing.skeleton import limb_heatmaps
-from dancing.training.pictures import Pictures
-from dancing.training.plates import background_plates
+from dancing.body.skeleton import limb_heatmaps
+from dancing.pose_to_image.background import background_plates
+from dancing.pose_to_image.batches import Pictures
+from dancing.pose_to_image.person_crops import Crops
 
 
 @settings(deadline=None)

@@ -9,7 +9,8 @@ import librosa
 import numpy as np
 import pytest
 
-from dancing import skeleton, video
+from dancing.body import skeleton
+from dancing.media import video
 from dancing.metrics.motion import prepare
 from dancing.metrics.rhythm import beat_alignment, beat_f1
 from data.demo import body as bodies

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import make_piece, standing
 
+from dancing.clips.dataset import Dataset
 from dancing.errors import UserError
 from dancing.evaluation import evaluate_motion, means
-from dancing.hdf5 import Dataset
 from dancing.metrics.motion import jerk, magnitude, prepare
 from dancing.metrics.rhythm import STRETCHES, beat_f1
 from dancing.metrics.table import AMOUNT, METRICS, RHYTHM
-from dancing.retrieval import Retrieval
+from dancing.music_to_pose.retrieval import Retrieval
 
 FPS, FRAMES = 30, 420
 SIZE = (FPS, 64, 96)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dancing.evaluation import evaluate_images, images, pictures
 from dancing.metrics.controls import nearest_poses
+from dancing.metrics.feature_reference import FEATURES
 from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
-from dancing.metrics.likeness import FEATURES
 
 SIZE = 48
 
@@ -150,7 +150,7 @@ def test_the_worst_are_one_a_run_worst_first(result, monkeypatch, tmp_path):
     for frame, amount in ((3, 60), (4, 70), (25, 90), (11, 30)):
         spoilt[frame] //= 1 + amount // 30
     shown = {}
-    monkeypatch.setattr(pictures.figures, "columns", lambda cells, *_: shown.update(cells) or spoilt[0])
+    monkeypatch.setattr(pictures.plots, "columns", lambda cells, *_: shown.update(cells) or spoilt[0])
     result.pictures["ours"] = spoilt
     pictures.save_worst(tmp_path / "worst.png", result)
     assert [np.flatnonzero((spoilt == s).all(axis=(1, 2, 3)))[0] for s in shown["ours"]][:3] == [25, 4, 11]
@@ -160,7 +160,7 @@ def test_the_worst_are_one_a_run_worst_first(result, monkeypatch, tmp_path):
 
 def test_flicker_is_shown_where_nobody_ever_is(result, monkeypatch, tmp_path):
     maps = {}
-    monkeypatch.setattr(pictures.figures, "maps", lambda shown, _: maps.update(shown) or pictures.figures.Figure())
+    monkeypatch.setattr(pictures.plots, "maps", lambda shown, _: maps.update(shown) or pictures.plots.Figure())
     blinking = result.pictures["ours"].copy()
     blinking[::2, :4] = 0
     blinking[1::2, :4] = 255

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from drawn_dancer import draw, empty_room, film
 
-from dancing import extraction
-from dancing.extraction import (
+from dancing.clips import extraction
+from dancing.clips.extraction import (
     ClipFeatures,
     ClipRejected,
     ExtractionSettings,
@@ -16,7 +16,7 @@ from dancing.extraction import (
     extract_folder,
     list_clips,
 )
-from dancing.video import MediaError
+from dancing.media.video import MediaError
 
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=13, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
 DANCE = [draw(k / 5) for k in range(36)]

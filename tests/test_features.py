@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dancing.metrics.likeness import FeatureReference
-from dancing.models.feature_net import FeatureNet, PoseHead
-from dancing.training.features import DEGRADATIONS, blur, degrade, melt, mix, noise, person, scaled, train_features
+from dancing.features.feature_net import FeatureNet, PoseHead
+from dancing.features.train_features import (
+    DEGRADATIONS,
+    blur,
+    degrade,
+    melt,
+    mix,
+    noise,
+    person,
+    scaled,
+    train_features,
+)
+from dancing.metrics.feature_reference import FeatureReference
 
 CPU = torch.device("cpu")
 

@@ -14,21 +14,22 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing import evaluation, walks
-from dancing.evaluation import sheets
-from dancing.image_dataset import ImageDataset, open_images, write_images
+from dancing import evaluation
+from dancing.evaluation import sample_sheets as sheets
+from dancing.features.feature_distance import Likeness, diversity
 from dancing.inference import NoiseToPictures, load_samplers
-from dancing.losses import ImageVaeLoss
+from dancing.media.video import probe, write_audio
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row, classifier_score
-from dancing.models.noise import APART, draw_noise
+from dancing.noise_to_image.batches import Images
+from dancing.noise_to_image.dataset import ImageDataset, open_images, write_images
+from dancing.noise_to_image.gan_task import SETTLING, NoiseGame
+from dancing.noise_to_image.noise import APART, draw_noise
 from dancing.params import ImageParams, parse_params
+from dancing.render import latent_walk
 from dancing.training.common import generator, load_checkpoint
 from dancing.training.gan import _Trainer, train_gan
-from dancing.training.images import Images
-from dancing.training.likeness import Likeness, diversity
-from dancing.training.noise_game import SETTLING, NoiseGame
+from dancing.training.losses import ImageVaeLoss
 from dancing.training.vae import train_vae
-from dancing.video import probe, write_audio
 
 CPU = torch.device("cpu")
 SYSTEMS = ("digits", "faces", "param_tanh")
@@ -86,8 +87,8 @@ def make_images(tmp_path: Path) -> Callable[[str], ImageDataset]:
 
 @pytest.fixture(autouse=True)
 def _short_sighted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dancing.training.noise_game.FEATURE_STEPS", 2)
-    monkeypatch.setattr("dancing.training.noise_game.VALIDATION", 16)
+    monkeypatch.setattr("dancing.noise_to_image.gan_task.FEATURE_STEPS", 2)
+    monkeypatch.setattr("dancing.noise_to_image.gan_task.VALIDATION", 16)
 
 
 class KilledError(Exception):
@@ -221,7 +222,7 @@ def test_a_bound_by_hand():
 def test_pictures_are_read_alike_from_memory_and_file(make_images, monkeypatch: pytest.MonkeyPatch):
     dataset = make_images("faces", 24)
     inside = Images(dataset, "train", CPU)
-    monkeypatch.setattr("dancing.training.images.IN_MEMORY", 0)
+    monkeypatch.setattr("dancing.noise_to_image.batches.IN_MEMORY", 0)
     outside = Images(dataset, "train", CPU)
     assert isinstance(inside.stored, np.ndarray)
     assert not isinstance(outside.stored, np.ndarray)
@@ -351,11 +352,11 @@ def test_a_walk_keeps_its_length_and_stops_where_it_should():
     rng = np.random.default_rng(1)
     stops, times = rng.normal(size=(4, 2, 50)), np.array([0.0, 1.0, 2.5, 3.0])
     for pulse in (True, False):
-        way = walks.walk(stops, times, np.array([0.0, 1.0, 2.5, 3.0, 9.0, -1.0]), pulse)
+        way = latent_walk.walk(stops, times, np.array([0.0, 1.0, 2.5, 3.0, 9.0, -1.0]), pulse)
         np.testing.assert_allclose(way[:4], stops, atol=1e-9)
         np.testing.assert_allclose(way[4:], stops[[3, 0]], atol=1e-9)
         at = np.linspace(0, 3, 200)
-        way = walks.walk(stops, times, at, pulse)
+        way = latent_walk.walk(stops, times, at, pulse)
         lengths = np.linalg.norm(way, axis=-1)
         assert lengths.min() > 0.95 * np.linalg.norm(stops, axis=-1).min()  # a straight line would pass at 0.7
         steps = np.linalg.norm(np.diff(way, axis=0), axis=-1).mean(axis=1)
@@ -366,7 +367,7 @@ def test_a_film_ends_where_it_began_and_has_the_songs_length(make_images, tmp_pa
     wanted = params("faces", gan__epochs=1)
     train_gan(make_images("faces", 24), wanted.gan, tmp_path / "gan", tmp_path / "crash")
     samplers = load_samplers(tmp_path, tmp_path / "gan")
-    stills = walks.film(tmp_path / "silent.mp4", samplers, wanted.render)
+    stills = latent_walk.film(tmp_path / "silent.mp4", samplers, wanted.render)
     info = probe(tmp_path / "silent.mp4")
     assert (info.has_audio, info.width, info.height) == (False, 192, 64)
     assert info.duration == pytest.approx(0.5, abs=1 / 30)
@@ -375,7 +376,7 @@ def test_a_film_ends_where_it_began_and_has_the_songs_length(make_images, tmp_pa
     beat[::12000] = 1.0
     write_audio(tmp_path / "song.mp3", beat, 48000)
     render = wanted.render.model_copy(update={"song": str(tmp_path / "song.mp3"), "seconds": 0.8})
-    walks.film(tmp_path / "song.mp4", samplers, render)
+    latent_walk.film(tmp_path / "song.mp4", samplers, render)
     info = probe(tmp_path / "song.mp4")
     assert info.has_audio
     assert info.duration == pytest.approx(0.8, abs=1 / 30)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import make_pictures, make_piece
 
+from dancing.clips.dataset import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, DatasetError, open_dataset, write_dataset
 from dancing.errors import UserError
-from dancing.hdf5 import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, DatasetError, open_dataset, write_dataset
 
 ATTRIBUTES = {"fps": 30, "width": 24, "height": 32, "fit": "letterbox", "n_mfcc": 4}
 

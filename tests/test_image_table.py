@@ -8,7 +8,8 @@ import torch
 from test_metrics_image import HEIGHT, TORSO, WIDTH, pictures, poses
 
 from dancing.metrics import image
-from dancing.metrics.cells import block_numbers
+from dancing.metrics.bootstrap_cells import block_numbers
+from dancing.metrics.feature_reference import FEATURES, FeatureReference
 from dancing.metrics.image_table import (
     FIDELITY,
     REDETECTION,
@@ -17,7 +18,6 @@ from dancing.metrics.image_table import (
     fidelity_row,
     redetection_row,
 )
-from dancing.metrics.likeness import FEATURES, FeatureReference
 
 
 def steadiness(real, boxes):

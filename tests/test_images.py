@@ -12,12 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from dancing.clips.dataset import SPLITS
 from dancing.errors import UserError
-from dancing.hdf5 import SPLITS
-from dancing.image_dataset import open_images, write_images
-from dancing.images import PictureError, Report, framed, read_idx, read_images, read_picture, shuffled_splits
+from dancing.media.video import VideoWriter
+from dancing.noise_to_image.dataset import open_images, write_images
+from dancing.noise_to_image.sources import (
+    PictureError,
+    Report,
+    framed,
+    read_idx,
+    read_images,
+    read_picture,
+    shuffled_splits,
+)
 from dancing.params import ImageData, ImageParams, load_params
-from dancing.video import VideoWriter
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 60), (40, 60, 210)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from dancing.losses import (
+from dancing.training.losses import (
     GanLoss,
     MotionLoss,
     SeedVaeLoss,

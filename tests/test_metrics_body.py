@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import dance, standing
 
+from dancing.body.skeleton import BONE_TWINS, BONES, LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST
 from dancing.metrics import controls
 from dancing.metrics.body import LONG, bone_limits, foot_slide, long_bones, physical_foot_contact
 from dancing.metrics.motion import FPS, Motion, jerk, magnitude, prepare
-from dancing.skeleton import BONE_TWINS, BONES, LEFT_ELBOW, LEFT_WRIST, RIGHT_ELBOW, RIGHT_WRIST
 
 T = np.arange(600) / FPS
 LEFT, RIGHT = [27, 29, 31], [28, 30, 32]

@@ -10,12 +10,13 @@ import pytest
 from conftest import dance
 from drawn_dancer import draw, film
 
-from dancing import build, mocap
-from dancing.extraction import ExtractionSettings, extract_clip, extract_folder, list_clips
-from dancing.hdf5 import open_dataset, write_dataset
-from dancing.mocap import Capture, LandmarkFileError
+from dancing.body import mocap
+from dancing.body.mocap import Capture, LandmarkFileError
+from dancing.clips import build
+from dancing.clips.dataset import open_dataset, write_dataset
+from dancing.clips.extraction import ExtractionSettings, extract_clip, extract_folder, list_clips
+from dancing.media.video import MediaError, write_audio
 from dancing.params import Data
-from dancing.video import MediaError, write_audio
 
 RATE = 48_000
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)

@@ -10,18 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from dancing.crops import Crops
-from dancing.hdf5 import BEAT_COLUMNS
-from dancing.models import beat_grid, build_gan, build_vae, config_from_dict, config_to_dict
-from dancing.models.deep_discriminator import DeepDiscriminator
-from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig
-from dancing.models.digits_gan import DigitsGanConfig
-from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
-from dancing.models.layers import Conv2dSame, ConvTranspose2dSame
-from dancing.models.lstm_vae import LstmVaeConfig
-from dancing.models.motion_vae import MotionVae, MotionVaeConfig
-from dancing.models.param_tanh import CnnParamTanh
-from dancing.models.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.clips.dataset import BEAT_COLUMNS
+from dancing.music_to_pose import beat_grid
+from dancing.music_to_pose.flow_prior import FlowPrior, FlowPriorConfig
+from dancing.music_to_pose.lstm_vae import LstmVaeConfig
+from dancing.music_to_pose.motion_vae import MotionVae, MotionVaeConfig
+from dancing.noise_to_image.deep_discriminator import DeepDiscriminator
+from dancing.noise_to_image.digits_gan import DigitsGanConfig
+from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig
+from dancing.pose_to_image.person_crops import Crops
+from dancing.pose_to_image.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.training.layers import Conv2dSame, ConvTranspose2dSame
+from dancing.training.param_tanh import CnnParamTanh
+from dancing.training.registry import build_gan, build_vae, config_from_dict, config_to_dict
 
 FEATURES = BEAT_COLUMNS + 3
 SKELETON = SkeletonGanConfig(32, 32, 8, plates=1, sees_previous=True, output="tanh", margin=4)

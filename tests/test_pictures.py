@@ -8,11 +8,11 @@ import pytest
 from conftest import dance, standing
 from PIL import Image
 
-from dancing import figures, rendering
 from dancing.errors import UserError
 from dancing.evaluation import MotionResult, pictures
+from dancing.media.video import probe, read_audio, write_audio
 from dancing.metrics.rhythm import STRETCHES, WRONG
-from dancing.video import probe, read_audio, write_audio
+from dancing.render import panels, plots
 
 
 def moved(frames: int, *rows: str, songs: int = 1) -> MotionResult:
@@ -20,7 +20,7 @@ def moved(frames: int, *rows: str, songs: int = 1) -> MotionResult:
     return MotionResult({}, dances, dict.fromkeys(rows, np.ones((len(STRETCHES), 5))))
 
 
-def lines(figure: figures.Figure, panel: int) -> dict[str, np.ndarray]:
+def lines(figure: plots.Figure, panel: int) -> dict[str, np.ndarray]:
     """What a panel's legend would name -> its values."""
     handles, labels = figure.axes[panel].get_legend_handles_labels()
     return {label: line.get_ydata() for line, label in zip(handles, labels, strict=True) if hasattr(line, "get_ydata")}
@@ -38,26 +38,26 @@ def test_what_is_not_seen_is_not_drawn():
     pose = standing()
     without = pose.copy()
     without[[13, 15, 19]] = np.nan  # his left arm
-    drawn, missing = (figures.draw_skeleton(landmarks, 120, 80).astype(int) for landmarks in (pose, without))
+    drawn, missing = (plots.draw_skeleton(landmarks, 120, 80).astype(int) for landmarks in (pose, without))
     arm = np.abs(drawn - missing).sum(axis=-1) > 60
     assert arm.any()
     assert not arm[:, :40].any()
-    empty = figures.draw_skeleton(np.full((33, 2), np.nan), 120, 80)
+    empty = plots.draw_skeleton(np.full((33, 2), np.nan), 120, 80)
     assert (empty == empty[0, 0]).all()
 
 
 def test_a_trail_shows_where_a_hand_was():
     trail = np.repeat(standing()[None], 5, axis=0)
     trail[:, 15] = np.linspace((0.95, 0.1), (0.9, 0.4), 5)
-    with_trail = figures.draw_skeleton(standing(), 200, 200, trail).astype(int)
-    new = np.abs(with_trail - figures.draw_skeleton(standing(), 200, 200)).sum(axis=-1) > 20
+    with_trail = plots.draw_skeleton(standing(), 200, 200, trail).astype(int)
+    new = np.abs(with_trail - plots.draw_skeleton(standing(), 200, 200)).sum(axis=-1) > 20
     assert new[20:80, 175:].any()
     assert not new[:, :100].any()
 
 
 def test_the_camera_comes_near_and_keeps_shapes():
     far = 0.4 + 0.2 * dance(10)  # a small dancer in a wide picture
-    (near,), shape = figures.close_up([far], 200, 100)
+    (near,), shape = plots.close_up([far], 200, 100)
     assert 0 < near.min() < 0.25
     assert 0.75 < near.max() < 1
     before, after = (np.ptp(poses * [wide, 1], axis=(0, 1)) for poses, wide in ((far, 2.0), (near, shape)))
@@ -65,16 +65,16 @@ def test_the_camera_comes_near_and_keeps_shapes():
     lost = far.copy()
     lost[3] = np.nan
     lost[4] = 50  # out of the picture, and no reason to step back from it
-    assert figures.close_up([far, lost], 200, 100)[0][0].min() > 0
-    assert figures.close_up([np.full((2, 33, 2), np.nan)], 200, 100)[1] > 0
+    assert plots.close_up([far, lost], 200, 100)[0][0].min() > 0
+    assert plots.close_up([np.full((2, 33, 2), np.nan)], 200, 100)[1] > 0
 
 
 @pytest.mark.parametrize("rows", [("real",), ("real", "ours", "lstm", "retrieval")])
 def test_a_strip_has_a_row_a_dance_and_its_name(rows):
-    strip = figures.dance_strip({name: dance(7) for name in rows}, 40, 30, columns=5)
+    strip = plots.dance_strip({name: dance(7) for name in rows}, 40, 30, columns=5)
     assert strip.shape == (len(rows) * 42 - 2, 6 * 32 - 2, 3)
     assert strip[:40, :30].max() > 150  # a word
-    same = figures.dance_strip({"else": dance(7)}, 40, 30, columns=5)
+    same = plots.dance_strip({"else": dance(7)}, 40, 30, columns=5)
     np.testing.assert_array_equal(strip[:40, 32:], same[:, 32:])
     assert (strip[:40, :30] != same[:40, :30]).any()
 
@@ -82,7 +82,7 @@ def test_a_strip_has_a_row_a_dance_and_its_name(rows):
 def test_a_traversal_has_a_row_a_dimension_and_a_column_a_value():
     traversal = np.stack([[dance(4, phase=value) for value in (0, 0.2, 0.4)]] * 2)  # (2, 3, 4, 33, 2)
     traversal[1, 2] = np.nan
-    sheet = figures.latent_traversal(traversal, (-1, 0, 1), ("a", "b"), 40, 30)
+    sheet = plots.latent_traversal(traversal, (-1, 0, 1), ("a", "b"), 40, 30)
     assert sheet.shape == (28 + 2 * 42, 4 * 32 - 2, 3)
     cells = [sheet[30:70, 32 * column : 32 * column + 30] for column in (1, 2, 3)]
     assert (cells[0] != cells[1]).any()
@@ -97,10 +97,8 @@ def test_each_latent_is_shown_when_it_does_most(make_dataset, tmp_path: Path, fr
         traversal[0, 2, 30, 15] += 0.3
         traversal[1, 2, 20, 15] += 0.3
     shown = []
-    draw = figures.draw_skeleton
-    monkeypatch.setattr(
-        figures, "draw_skeleton", lambda pose, *rest: shown.append((pose, rest[-1])) or draw(pose, *rest)
-    )
+    draw = plots.draw_skeleton
+    monkeypatch.setattr(plots, "draw_skeleton", lambda pose, *rest: shown.append((pose, rest[-1])) or draw(pose, *rest))
     pictures.save_traversal(tmp_path / "plots/t.png", dataset, traversal, (-1, 0, 1))
     assert picture(tmp_path / "plots/t.png").shape[0] == 28 + 2 * (pictures.CELL_HEIGHT + 2)
     assert {len(trail) for _, trail in shown} == {min(15, frames - 1)}
@@ -114,23 +112,23 @@ def test_each_latent_is_shown_when_it_does_most(make_dataset, tmp_path: Path, fr
 def test_samples_stand_in_equal_blocks_of_named_columns(samples, size, blocks):
     height, width = size
     real = np.arange(samples, dtype=np.uint8)[:, None, None, None] * np.ones((1, height, width, 3), np.uint8)
-    sheet = figures.sample_grid({"landmarks": dance(samples), "real": real, "generated": 255 - real})
+    sheet = plots.sample_grid({"landmarks": dance(samples), "real": real, "generated": 255 - real})
     rows = samples // blocks
-    assert sheet.shape == (figures.CAPTION_HEIGHT + rows * (height + 2), 3 * blocks * (width + 2) - 2, 3)
-    first = sheet[figures.CAPTION_HEIGHT + 2 :][:height]
+    assert sheet.shape == (plots.CAPTION_HEIGHT + rows * (height + 2), 3 * blocks * (width + 2) - 2, 3)
+    first = sheet[plots.CAPTION_HEIGHT + 2 :][:height]
     np.testing.assert_array_equal(first[:, width + 2 : 2 * width + 2], real[0])
     np.testing.assert_array_equal(first[:, -width:], 255 - real[blocks - 1])  # row by row
 
 
 def test_heat_and_maps_have_one_scale():
-    hot = figures.heat(np.array([[0.0, 0.25, 0.5, 9.0]]), 0.5)
+    hot = plots.heat(np.array([[0.0, 0.25, 0.5, 9.0]]), 0.5)
     assert hot.shape == (1, 4, 3)
     assert hot[0, 0].sum() < 10
     np.testing.assert_array_equal(hot[0, 2], hot[0, 3])
     assert (np.diff(hot.sum(axis=-1).astype(int)[0]) >= 0).all()
-    figure = figures.maps({"real": np.full((4, 6), np.nan), "ours": np.eye(4, 6)}, "title")
+    figure = plots.maps({"real": np.full((4, 6), np.nan), "ours": np.eye(4, 6)}, "title")
     assert [axes.images[0].get_clim() for axes in figure.axes[:2]] == [(0, 1), (0, 1)]
-    assert figures.maps({"real": np.zeros((4, 6))}, "title").axes[0].images[0].get_clim() == (0, 1)
+    assert plots.maps({"real": np.zeros((4, 6))}, "title").axes[0].images[0].get_clim() == (0, 1)
 
 
 # ---------------------------------------------------------------------------------------------------------- plots
@@ -141,7 +139,7 @@ def test_speed_has_a_panel_a_song_and_a_line_a_row(rows, songs):
     speeds = {f"song {k}": {name: np.arange(60.0) for name in rows} for k in range(songs)}
     speeds["song 0"]["real"] = np.full(60, np.nan)
     beats = {song: np.array([-0.1, 0.5, 1.5]) for song in speeds} | {"song 0": np.zeros(0), "not shown": np.ones(1)}
-    figure = figures.speed_over_beats(speeds, beats, fps=60.0)
+    figure = plots.speed_over_beats(speeds, beats, fps=60.0)
     assert len(figure.axes) == songs
     assert [axes.get_title("left") for axes in figure.axes] == list(speeds)
     for panel, song in enumerate(speeds):
@@ -155,7 +153,7 @@ def test_locking_shows_every_row_and_the_null():
         "real": np.random.default_rng(0).random((len(STRETCHES), 5)),
         "ours": np.full((len(STRETCHES), 5), np.nan),
     }
-    figure = figures.locking_spectra(spectra, STRETCHES, WRONG, list("12345"))
+    figure = plots.locking_spectra(spectra, STRETCHES, WRONG, list("12345"))
     assert [axes.get_title() for axes in figure.axes] == list("12345")
     for panel in range(5):
         shown = lines(figure, panel)
@@ -171,7 +169,7 @@ def test_songs_of_the_plots_are_spread_over_the_test_part(make_dataset, tmp_path
     piece = dataset.split("test")[0]
     many = replace(dataset, pieces=[replace(piece, name=f"{k:02d} $ $", beats=np.zeros(0)) for k in range(11)])
     shown = []
-    monkeypatch.setattr(figures, "speed_over_beats", lambda speeds, *_: shown.extend(speeds) or figures.Figure())
+    monkeypatch.setattr(plots, "speed_over_beats", lambda speeds, *_: shown.extend(speeds) or plots.Figure())
     pictures.save_speeds(tmp_path / "speed.png", many, moved(len(piece), "real", "ours", songs=11))
     assert [name[:2] for name in shown] == ["00", "02", "04", "06", "08", "10"]
 
@@ -192,12 +190,12 @@ def test_every_picture_is_made_of_what_there_is(make_dataset, tmp_path: Path):
 
 def test_a_panel_a_dancer_under_the_names():
     dances = {name: dance(3) for name in ("real", "ours", "retrieval")}
-    panels = {name: rendering.skeletons(poses, 40, 30) for name, poses in dances.items()}
-    frames = list(rendering.captioned(panels, 30))
-    assert [frame.shape for frame in frames] == [(40 + rendering.CAPTION_HEIGHT, 90, 3)] * 3
-    np.testing.assert_array_equal(frames[1][-40:, 60:], figures.draw_skeleton(dances["ours"][1], 40, 30))
+    panels = {name: panels.skeletons(poses, 40, 30) for name, poses in dances.items()}
+    frames = list(panels.captioned(panels, 30))
+    assert [frame.shape for frame in frames] == [(40 + panels.CAPTION_HEIGHT, 90, 3)] * 3
+    np.testing.assert_array_equal(frames[1][-40:, 60:], plots.draw_skeleton(dances["ours"][1], 40, 30))
     with pytest.raises(ValueError, match="shorter"):
-        list(rendering.side_by_side({"real": dance(3), "ours": dance(2)}))
+        list(panels.side_by_side({"real": dance(3), "ours": dance(2)}))
 
 
 @pytest.mark.parametrize("rows", [("real", "ours"), ("real", "ours", "lstm", "retrieval")])
@@ -214,7 +212,7 @@ def test_the_comparison_is_seen_and_heard(make_dataset, tmp_path: Path, rows):
     info = probe(tmp_path / "plots/c.mp4")
     assert (info.codec, info.has_audio) == ("h264", True)
     assert info.duration == pytest.approx(64 / 30, abs=1 / 30)
-    assert info.height == pictures.PANEL_HEIGHT + rendering.CAPTION_HEIGHT
+    assert info.height == pictures.PANEL_HEIGHT + panels.CAPTION_HEIGHT
     assert info.width % (2 * len(rows)) == 0
     heard = read_audio(tmp_path / "plots/c.mp4", 48_000)
     assert len(heard) / 48_000 == pytest.approx(64 / 30, abs=1 / 30)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from dancing.hdf5 import open_dataset
-from dancing.video import probe, read_audio, write_audio
+from dancing.clips.dataset import open_dataset
+from dancing.media.video import probe, read_audio, write_audio
 from data.demo import make
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values["data"]["clips"], values["render"]["song"] = "made/clips", "made/songs/song_1.mp3"
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     # Says which file the code came from: the checkout's, not that of the environment's editable install.
-    with open(project / "src/dancing/losses.py", "a", encoding="utf-8") as code:
+    with open(project / "src/dancing/training/losses.py", "a", encoding="utf-8") as code:
         code.write('\nprint("code from", __file__)\n')
     run(project, "git", "init", "-q")
     run(project, "git", "config", "user.email", "test@example.com")
@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clips_in_dance_out(project: Path):
     output = run(project, "dvc", "repro")
     assert ran(output) == set(STAGES)
-    assert f"code from {project / 'src/dancing/losses.py'}" in output
+    assert f"code from {project / 'src/dancing/training/losses.py'}" in output
     with open_dataset(project / "data/dataset.h5") as dataset:
         assert {piece.clip for piece in dataset.pieces} == {
             path.name for path in (project / "made/clips").glob("*.mp4")

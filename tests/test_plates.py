@@ -11,8 +11,8 @@ from conftest import make_pictures, make_piece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
-from dancing.training.plates import (
+from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
+from dancing.pose_to_image.background import (
     SAME_SETUP,
     Plates,
     background_plate,

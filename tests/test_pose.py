@@ -10,8 +10,8 @@ from drawn_dancer import HIPS, SHOULDERS, draw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing import pose
-from dancing.video import read_frames
+from dancing.body import detection
+from dancing.media.video import read_frames
 
 CLIP = Path(__file__).parents[2] / "shared/data/clips/fourms_dancer.avi"
 needs_clip = pytest.mark.skipif(not CLIP.exists(), reason=f"needs a clip of a real dancer, {CLIP}")
@@ -41,7 +41,7 @@ def seen(text: str) -> np.ndarray:
     ],
 )
 def test_segments(text, expected):
-    assert pose.segments(seen(text), fps=10, max_gap_s=0.2, min_length_s=0.3) == expected
+    assert detection.segments(seen(text), fps=10, max_gap_s=0.2, min_length_s=0.3) == expected
 
 
 @given(
@@ -50,7 +50,7 @@ def test_segments(text, expected):
     st.integers(1, 8),
 )
 def test_segments_hold_their_promises(detected, gap, shortest):
-    found = pose.segments(detected, 25, gap / 25, shortest / 25)
+    found = detection.segments(detected, 25, gap / 25, shortest / 25)
     covered = np.zeros(len(detected), bool)
     for start, stop in found:
         assert detected[start]
@@ -68,7 +68,7 @@ def test_bridging_a_line_is_exact():
     line = path_of(30, degree=1)
     holed = line.copy()
     holed[4:9] = holed[20] = np.nan
-    np.testing.assert_allclose(pose.bridge(holed), line, atol=1e-12)
+    np.testing.assert_allclose(detection.bridge(holed), line, atol=1e-12)
 
 
 def wave(hertz: float, fps: float, T: int = 300) -> np.ndarray:
@@ -79,14 +79,14 @@ def wave(hertz: float, fps: float, T: int = 300) -> np.ndarray:
 @pytest.mark.parametrize("fps", [25, 30, 60])
 def test_smoothing_passes_what_is_slow_and_stops_what_is_fast(fps):
     for hertz, low, high in ((0.5, 0.99, 1.01), (5.0, 0.45, 0.55), (10.0, 0.0, 0.08)):  # twice the filter: half at 5 Hz
-        kept = pose.smooth(wave(hertz, fps), fps, 5.0)[60:-60].std() / wave(hertz, fps)[60:-60].std()
+        kept = detection.smooth(wave(hertz, fps), fps, 5.0)[60:-60].std() / wave(hertz, fps)[60:-60].std()
         assert low <= kept <= high
 
 
 def test_smoothing_takes_noise_out_without_delay():
     truth = wave(1.0, 30)
     noisy = truth + np.random.default_rng(0).normal(0, 0.1, truth.shape)
-    smoothed = pose.smooth(noisy, 30, 5.0)
+    smoothed = detection.smooth(noisy, 30, 5.0)
     assert np.std(smoothed - truth) < 0.7 * np.std(noisy - truth)
     errors = [np.std(np.roll(smoothed, shift, axis=0)[5:-5] - truth[5:-5]) for shift in (-1, 0, 1)]
     assert np.argmin(errors) == 1
@@ -96,47 +96,47 @@ def test_smoothing_keeps_straight_lines_to_their_ends_and_treats_runs_apart():
     path = path_of(60, degree=1)
     path[20:30] = np.nan
     path[30:] += 5  # a jump that must not leak over the gap
-    np.testing.assert_allclose(pose.smooth(path, 30, 5.0), path, atol=1e-3)
+    np.testing.assert_allclose(detection.smooth(path, 30, 5.0), path, atol=1e-3)
 
 
 @pytest.mark.parametrize("T", range(6))
 def test_short_runs_pass(T):
     path = path_of(T, degree=1)
-    assert pose.smooth(path, 30, 5.0).shape == (T, 33, 2)
-    assert pose.reject_glitches(path).shape == (T, 33, 2)
+    assert detection.smooth(path, 30, 5.0).shape == (T, 33, 2)
+    assert detection.reject_glitches(path).shape == (T, 33, 2)
 
 
 def test_a_cutoff_of_zero_smooths_nothing():
     path = np.random.default_rng(0).normal(size=(20, 33, 2))
-    np.testing.assert_array_equal(pose.smooth(path, 30, 0.0), path)
+    np.testing.assert_array_equal(detection.smooth(path, 30, 0.0), path)
 
 
 def test_a_frame_with_left_and_right_swapped_is_mended():
     path = path_of(40, degree=1)
     glitched = path.copy()
     glitched[17, [11, 12]] = glitched[17, [12, 11]]
-    np.testing.assert_allclose(pose.reject_glitches(glitched)[17], path[17], atol=0.1)
+    np.testing.assert_allclose(detection.reject_glitches(glitched)[17], path[17], atol=0.1)
     assert np.abs(glitched[17] - path[17]).max() > 0.5
 
 
 def test_quality():
     detected = seen(".xxxx..xx.")
     visibility = np.where(detected, 0.8, 0.0)[:, None].repeat(33, axis=1)
-    track = pose.PoseTrack(np.zeros((10, 33, 2)), visibility, detected, [(1, 9)])
-    report = pose.quality(track, fps=10, has_sound=True)
+    track = detection.PoseTrack(np.zeros((10, 33, 2)), visibility, detected, [(1, 9)])
+    report = detection.quality(track, fps=10, has_sound=True)
     assert (report.detected, report.gaps, report.longest_gap, report.duration) == (0.6, 3, 0.2, 1.0)
     assert report.visibility == pytest.approx(0.8)
     assert report.segments == [[1, 9]]
 
 
 def test_nobody_in_an_empty_room():
-    landmarks, visibility = pose.detect([np.full((96, 64, 3), 120, np.uint8)] * 3)
+    landmarks, visibility = detection.detect([np.full((96, 64, 3), 120, np.uint8)] * 3)
     assert landmarks.shape == (3, 33, 2)
     assert np.isnan(landmarks).all()
     assert not visibility.any()
 
 
-@pytest.mark.parametrize("find", [pose.detect, pose.detect_still])
+@pytest.mark.parametrize("find", [detection.detect, detection.detect_still])
 def test_landmarks_are_fractions_of_the_picture(find, capfd):
     landmarks, visibility = find([draw(k / 5) for k in range(3)])
     np.testing.assert_allclose(landmarks[:, [11, 12]], [SHOULDERS] * 3, atol=0.04)
@@ -147,14 +147,14 @@ def test_landmarks_are_fractions_of_the_picture(find, capfd):
 
 def test_still_pictures_know_nothing_of_each_other():
     first, second = draw(0.0), np.roll(draw(2.0), 15, axis=1)
-    together, _ = pose.detect_still([first, second])
-    alone, _ = pose.detect_still([second])
+    together, _ = detection.detect_still([first, second])
+    alone, _ = detection.detect_still([second])
     np.testing.assert_array_equal(together[1], alone[0])
-    assert (pose.detect([first, second])[0][1] != alone[0]).any()
+    assert (detection.detect([first, second])[0][1] != alone[0]).any()
 
 
 def test_no_frames():
-    landmarks, visibility = pose.detect_still([])
+    landmarks, visibility = detection.detect_still([])
     assert landmarks.shape == (0, 33, 2)
     assert visibility.shape == (0, 33)
 
@@ -162,7 +162,7 @@ def test_no_frames():
 @needs_clip
 def test_a_real_dancer_is_followed():
     frames = list(islice(read_frames(CLIP, 25), 40))
-    track = pose.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
+    track = detection.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
     assert track.detected.mean() > 0.95
     assert len(track.segments) == 1
     start, stop = track.segments[0]
@@ -170,13 +170,13 @@ def test_a_real_dancer_is_followed():
     assert np.isfinite(body).all()
     assert (body[:, 0, 1] < body[:, 23, 1]).all()  # nose above hip
     assert (body[:, 23, 1] < body[:, 27, 1]).all()  # hip above ankle
-    again = pose.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
+    again = detection.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
     np.testing.assert_array_equal(track.landmarks, again.landmarks)
 
 
 @needs_clip
 def test_small_pictures_show_the_same_pose():
     frames = list(islice(read_frames(CLIP, 1), 3))
-    large, _ = pose.detect_still(frames)
-    small, _ = pose.detect_still([cv2.resize(frame, (96, 92), interpolation=cv2.INTER_AREA) for frame in frames])
+    large, _ = detection.detect_still(frames)
+    small, _ = detection.detect_still([cv2.resize(frame, (96, 92), interpolation=cv2.INTER_AREA) for frame in frames])
     assert np.abs(large - small)[:, [11, 12, 23, 24]].max() < 0.05

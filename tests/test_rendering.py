@@ -13,13 +13,13 @@ from drawn_dancer import film as record
 from PIL import Image
 
 import stages.render
-from dancing import figures, rendering
+from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
 from dancing.inference import load_painter
-from dancing.skeleton import PoseSpace
+from dancing.media.video import probe, read_audio, read_frames, write_audio
+from dancing.render import panels, plots
 from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae
-from dancing.video import probe, read_audio, read_frames, write_audio
 
 
 def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
@@ -115,11 +115,11 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
 
 
 def test_a_song_as_long_as_it_is(trained: Path):
-    song = rendering.read_song(trained / "song.wav", 30, 4, None)
+    song = panels.read_song(trained / "song.wav", 30, 4, None)
     assert song.features.shape == (90, 27)
     assert song.sound.shape == (3 * 48_000, 2)
     with pytest.raises(UserError, match="less than one frame"):
-        rendering.read_song(trained / "song.wav", 30, 4, 0.01)
+        panels.read_song(trained / "song.wav", 30, 4, 0.01)
 
 
 # -------------------------------------------------------------------------------------------------------- layouts
@@ -162,7 +162,7 @@ def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int]
 
 def test_the_real_dance_is_in_step(everything: Path):
     pictures = read_frames(film("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30)
-    shown = [picture[rendering.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
+    shown = [picture[panels.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
     np.testing.assert_allclose(shown, range(24), atol=0.4)
 
 
@@ -186,7 +186,7 @@ def test_choices_on_the_command_line_are_checked_as_params_are(everything: Path)
 
 def test_pictures_stay_after_a_clips_last(everything: Path):
     clip = everything / "data/demo/clips/a.mp4"
-    pictures = list(rendering.recording(clip, 30, 30, "letterbox", 40, 80))
+    pictures = list(panels.recording(clip, 30, 30, "letterbox", 40, 80))
     assert [picture.shape for picture in pictures] == [(40, 80, 3)] * 30
     assert not pictures[20][:, :20].any()  # the square clip, letterboxed
     np.testing.assert_allclose(
@@ -214,7 +214,7 @@ def test_a_resampled_dance_is_the_same_in_time(fps: int):
     def swing(rate: int) -> np.ndarray:
         return np.tile(np.sin(5 * np.arange(2 * rate) / rate)[:, None, None], (1, 33, 2)).astype(np.float32)
 
-    dance = rendering.resample(swing(30), 30, fps)
+    dance = panels.resample(swing(30), 30, fps)
     assert (dance.shape, dance.dtype) == ((2 * fps, 33, 2), np.float32)
     np.testing.assert_allclose(dance[: -fps // 30], swing(fps)[: -fps // 30], atol=1e-4)
 
@@ -222,47 +222,47 @@ def test_a_resampled_dance_is_the_same_in_time(fps: int):
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_a_short_dance_is_resampled(frames: int):
     dance = np.repeat(standing()[None], frames, axis=0)
-    np.testing.assert_allclose(rendering.resample(dance, 30, 60), np.repeat(dance, 2, axis=0), atol=1e-6)
-    assert len(rendering.resample(dance, 30, 12)) == max(round(frames * 0.4), 1)
+    np.testing.assert_allclose(panels.resample(dance, 30, 60), np.repeat(dance, 2, axis=0), atol=1e-6)
+    assert len(panels.resample(dance, 30, 12)) == max(round(frames * 0.4), 1)
 
 
 def test_the_contact_sheet_has_so_many_stills_evenly_spaced(everything: Path):
     film("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
     with np.load("y.npz") as dance:
-        chosen = [figures.draw_skeleton(dance["landmarks"][k], 128, 128) for k in (0, 4, 9, 14, 19, 24, 29)]
+        chosen = [plots.draw_skeleton(dance["landmarks"][k], 128, 128) for k in (0, 4, 9, 14, 19, 24, 29)]
     with Image.open("y.png") as sheet:
-        np.testing.assert_array_equal(np.asarray(sheet), figures.grid([chosen[:4], chosen[4:]]))
+        np.testing.assert_array_equal(np.asarray(sheet), plots.grid([chosen[:4], chosen[4:]]))
 
 
 @pytest.mark.parametrize(
     ("count", "size", "rows", "columns"), [(10, (640, 720), 2, 5), (60, (640, 720), 6, 10), (1, (640, 360), 1, 1)]
 )
 def test_a_contact_sheet_is_about_twice_as_wide_as_high(count: int, size: tuple[int, int], rows: int, columns: int):
-    still = figures.still(np.zeros((*size, 3), np.uint8))
+    still = plots.still(np.zeros((*size, 3), np.uint8))
     assert still.shape == (320, size[1] // 2, 3)
-    assert figures.contact_sheet([still] * count).shape == (322 * rows - 2, (size[1] // 2 + 2) * columns - 2, 3)
+    assert plots.contact_sheet([still] * count).shape == (322 * rows - 2, (size[1] // 2 + 2) * columns - 2, 3)
 
 
 def test_panels_side_by_side(trained: Path):
     painter, poses = load_painter(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
     assert painter is not None
-    panels = {
-        "skeleton": rendering.skeletons(poses, 90, 80),
-        "ours": rendering.paintings(poses, painter, 90, 80),
+    shown = {
+        "skeleton": panels.skeletons(poses, 90, 80),
+        "ours": panels.paintings(poses, painter, 90, 80),
     }
-    pictures = list(rendering.side_by_side(panels))
+    pictures = list(panels.side_by_side(shown))
     assert [picture.shape for picture in pictures] == [(90, 160, 3)] * 3
-    np.testing.assert_array_equal(pictures[0][:, :80], figures.draw_skeleton(poses[0], 90, 80))
+    np.testing.assert_array_equal(pictures[0][:, :80], plots.draw_skeleton(poses[0], 90, 80))
 
 
 @pytest.mark.parametrize(("width", "height", "panel"), [(72, 128, 360), (256, 144, 1138)])
 def test_a_panel_has_the_shape_of_the_data(width: int, height: int, panel: int):
     space = PoseSpace.fit("picture", [np.repeat(standing()[None], 3, axis=0)], width, height)
-    assert rendering.panel_width(space, 640) == panel
+    assert panels.panel_width(space, 640) == panel
 
 
 def test_the_drawn_skeleton_shows_its_sides():
-    picture = figures.draw_skeleton(standing(), 200, 200).astype(int)
+    picture = plots.draw_skeleton(standing(), 200, 200).astype(int)
     warm = picture[..., 0] - picture[..., 2]
     assert (warm[:, 100:] > 60).sum() > 50  # his left arm and leg, on the right of the picture, are orange
     assert (warm[:, :100] < -60).sum() > 50

@@ -5,7 +5,17 @@ from conftest import dance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.skeleton import BONES, LANDMARKS, LIMBS, MIRROR, Figure, PoseSpace, limb_heatmaps, mirrored, torso_and_root
+from dancing.body.skeleton import (
+    BONES,
+    LANDMARKS,
+    LIMBS,
+    MIRROR,
+    Figure,
+    PoseSpace,
+    limb_heatmaps,
+    mirrored,
+    torso_and_root,
+)
 
 
 def test_landmarks_are_mediapipes():

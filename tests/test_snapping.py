@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dancing.metrics.motion import jerk, prepare
 from dancing.metrics.rhythm import beat_alignment, beat_f1
-from dancing.snapping import pace, snap
+from dancing.music_to_pose.beat_warping import pace, snap
 
 SIZE = np.array([360, 640])
 BEATS = np.arange(0.25, 20, 0.5)

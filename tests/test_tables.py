@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from dancing.models.conv_vae import ConvVae, ConvVaeConfig
-from dancing.models.dcgan import GRID, DcganConfig, DcganDiscriminator, DcganGenerator
-from dancing.models.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
-from dancing.models.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
-from dancing.models.lstm_vae import LstmVae, LstmVaeConfig
-from dancing.models.param_tanh import FLOOR, CnnParamTanh
-from dancing.models.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
+from dancing.music_to_pose.lstm_vae import LstmVae, LstmVaeConfig
+from dancing.noise_to_image.conv_vae import ConvVae, ConvVaeConfig
+from dancing.noise_to_image.dcgan import GRID, DcganConfig, DcganDiscriminator, DcganGenerator
+from dancing.noise_to_image.digits_gan import DigitsDiscriminator, DigitsGanConfig, DigitsGenerator
+from dancing.noise_to_image.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
 from dancing.params import DCGAN_SIDES
+from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
+from dancing.training.param_tanh import FLOOR, CnnParamTanh
 
 
 def learned(model: nn.Module) -> int:

@@ -12,15 +12,15 @@ import pytest
 import torch
 from conftest import make_pictures, make_piece
 
+from dancing.body.skeleton import Figure, PoseSpace
+from dancing.clips.dataset import open_dataset, write_dataset
 from dancing.errors import UserError
-from dancing.hdf5 import open_dataset, write_dataset
 from dancing.inference import Dancer, Painter, SongToPoses
-from dancing.skeleton import Figure, PoseSpace
+from dancing.music_to_pose.task import window_lengths
+from dancing.music_to_pose.windows import Windows
 from dancing.training.common import CrashState, Ema, Means, check_finite, generator, load_checkpoint, save_checkpoint
 from dancing.training.gan import train_gan
-from dancing.training.motion_task import window_lengths
 from dancing.training.vae import train_vae
-from dancing.training.windows import Windows
 
 
 class KilledError(Exception):

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from dancing.video import _QUEUE, MediaError, VideoWriter, probe, read_audio, read_frames, write_audio
+from dancing.media.video import _QUEUE, MediaError, VideoWriter, probe, read_audio, read_frames, write_audio
 
 RATE = 15_360
 

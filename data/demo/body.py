@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: MediaPipe Pose's, in its order. (`dancing.skeleton` has them too, but brings PyTorch along.)
+#: MediaPipe Pose's, in its order. (`dancing.body.skeleton` has them too, but brings PyTorch along.)
 LANDMARKS = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
     "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import stages  # noqa: F401
 from dancing.files import written_whole
-from dancing.video import VideoWriter, write_audio
+from dancing.media.video import VideoWriter, write_audio
 from data.demo.camera import Camera
 from data.demo.dance import perform, plan
 from data.demo.dancer import draw_frames

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from dancing.body.skeleton import Figure, PoseSpace
 from dancing.errors import UserError
-from dancing.models import build_gan, build_vae, config_from_dict
-from dancing.models.conv_vae import ConvVae
-from dancing.models.flow_prior import FlowPrior
-from dancing.models.lstm_vae import LstmVae
-from dancing.models.noise import draw_noise
-from dancing.skeleton import Figure, PoseSpace
+from dancing.music_to_pose.flow_prior import FlowPrior
+from dancing.music_to_pose.lstm_vae import LstmVae
+from dancing.noise_to_image.conv_vae import ConvVae
+from dancing.noise_to_image.noise import draw_noise
+from dancing.pose_to_image.batches import to_uint8
 from dancing.training.common import generator, load_checkpoint, pick_device
-from dancing.training.pictures import to_uint8
+from dancing.training.registry import build_gan, build_vae, config_from_dict
 
 #: The note that stands in train_gan's output instead of checkpoints where `gan.model` is none.
 NO_PAINTER = "none.txt"

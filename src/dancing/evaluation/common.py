@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from dancing.clips.dataset import Dataset, Piece
 from dancing.errors import UserError
-from dancing.hdf5 import Dataset, Piece
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
 
 
 def held_out(dataset: Dataset) -> list[Piece]:

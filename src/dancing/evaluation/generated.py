@@ -12,19 +12,19 @@ import numpy as np
 import torch
 
 from dancing.errors import UserError
-from dancing.image_dataset import ImageDataset
+from dancing.features.feature_distance import LEARNT, Likeness, diversity
 from dancing.inference import Sampler
-from dancing.losses import ImageVaeLoss
 from dancing.metrics.bootstrap import percentiles, resampled
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row
-from dancing.models import build_gan, config_from_dict
-from dancing.models.classifier import Classifier
-from dancing.models.conv_vae import ConvVae
-from dancing.training.classifier import train_classifier
+from dancing.noise_to_image.batches import Images
+from dancing.noise_to_image.classifier import Classifier
+from dancing.noise_to_image.conv_vae import ConvVae
+from dancing.noise_to_image.dataset import ImageDataset
+from dancing.noise_to_image.train_classifier import train_classifier
 from dancing.training.common import generator, load_checkpoint, pick_device
-from dancing.training.images import Images
-from dancing.training.likeness import LEARNT, Likeness, diversity
+from dancing.training.losses import ImageVaeLoss
+from dancing.training.registry import build_gan, config_from_dict
 
 TOGETHER = 250  # pictures looked at at once
 CLASSIFIED = 5000  # training pictures, at most, that Frechet distances are taken from

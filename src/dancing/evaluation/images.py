@@ -12,16 +12,16 @@ import joblib
 import numpy as np
 import torch
 
-from dancing import pose
+from dancing.body import detection
+from dancing.clips.dataset import Dataset
 from dancing.evaluation.common import held_out
-from dancing.hdf5 import Dataset
+from dancing.features.feature_distance import LEARNT, Likeness
 from dancing.inference import Painter
+from dancing.media.video import VideoWriter, read_frames
 from dancing.metrics import image, image_table
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.controls import nearest_poses
 from dancing.training.common import pick_device
-from dancing.training.likeness import LEARNT, Likeness
-from dancing.video import VideoWriter, read_frames
 
 #: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
 RUN = 10
@@ -144,5 +144,5 @@ def _reencoded(pictures: np.ndarray, fps: int, quality: int) -> np.ndarray:
 def _redetected(pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The poses found in the pictures of every row, (N, 33, 2) each; a process a core, since a detector uses one."""
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(-1), len(pictures)))
-    found = parallel(joblib.delayed(pose.detect_still)(shown) for shown in pictures.values())
+    found = parallel(joblib.delayed(detection.detect_still)(shown) for shown in pictures.values())
     return {name: landmarks for name, (landmarks, _) in zip(pictures, found, strict=True)}

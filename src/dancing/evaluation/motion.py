@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dancing.clips.dataset import Dataset, Piece
 from dancing.evaluation.common import held_out
-from dancing.hdf5 import Dataset, Piece
 from dancing.inference import Dancer
 from dancing.metrics import controls
 from dancing.metrics.motion import Motion, mean, prepare
@@ -24,8 +24,8 @@ from dancing.metrics.table import (
     song_means,
     summarise,
 )
-from dancing.retrieval import Retrieval
-from dancing.snapping import snap
+from dancing.music_to_pose.beat_warping import snap
+from dancing.music_to_pose.retrieval import Retrieval
 
 LONG = 60.0  # s, of the dance that shows whether a dancer dies down
 

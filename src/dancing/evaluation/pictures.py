@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dancing import figures, rendering
+from dancing.clips.dataset import Dataset
 from dancing.errors import UserError
 from dancing.evaluation.common import held_out
 from dancing.evaluation.images import ImageResult
 from dancing.evaluation.motion import MotionResult
-from dancing.hdf5 import Dataset
+from dancing.media.video import MediaError, VideoWriter, read_audio
 from dancing.metrics.image import as_tensor, inside, ssim
 from dancing.metrics.motion import FPS, prepare
 from dancing.metrics.rhythm import PERIODS, STRETCHES, WRONG, body_speed
-from dancing.video import MediaError, VideoWriter, read_audio
+from dancing.render import panels, plots
 
 #: Rows of the table that are shown, where they are there, in this order.
 SHOWN = ("real", "ours", "lstm", "retrieval")
@@ -47,7 +47,7 @@ def save_speeds(path: Path, dataset: Dataset, moved: MotionResult) -> None:
             for name in _shown(moved.dances)
         }
     beats = {piece.name: piece.beats for piece in pieces}
-    figures.save_figure(path, figures.speed_over_beats(speeds, beats, FPS))
+    plots.save_figure(path, plots.speed_over_beats(speeds, beats, FPS))
 
 
 def save_strip(path: Path, dataset: Dataset, moved: MotionResult) -> None:
@@ -56,14 +56,14 @@ def save_strip(path: Path, dataset: Dataset, moved: MotionResult) -> None:
     span = min(round(STRIP_SECONDS * dataset.fps), frames)
     start = (frames - span) // 2
     dances, shape = _first_song(dataset, moved, slice(start, start + span))
-    figures.save_picture(path, figures.dance_strip(dances, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
+    plots.save_picture(path, plots.dance_strip(dances, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
 
 
 def save_locking(path: Path, moved: MotionResult) -> None:
     """Tempo locking at the music's tempo and at wrong ones, mean over the songs."""
     spectra = {name: moved.locking[name] for name in _shown(moved.locking, "ours_to_other_music")}
     panels = [*(f"once in {n} beats" if n > 1 else "every beat" for n in PERIODS), "all together"]
-    figures.save_figure(path, figures.locking_spectra(spectra, STRETCHES, WRONG, panels))
+    plots.save_figure(path, plots.locking_spectra(spectra, STRETCHES, WRONG, panels))
 
 
 def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: Sequence[float]) -> None:
@@ -76,10 +76,10 @@ def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: 
     apart = np.nan_to_num(traversal.std(axis=1)).sum(axis=(2, 3))  # (dims, T)
     moments = trail + apart[:, trail:].argmax(axis=1)
     shown = np.stack([dances[:, m - trail : m + 1] for dances, m in zip(traversal, moments, strict=True)])
-    (near,), shape = figures.close_up([shown], dataset.width, dataset.height)
+    (near,), shape = plots.close_up([shown], dataset.width, dataset.height)
     names = [f"latent {n}" for n in range(1, len(traversal) + 1)]
-    sheet = figures.latent_traversal(near, values, names, CELL_HEIGHT, round(CELL_HEIGHT * shape))
-    figures.save_picture(path, sheet)
+    sheet = plots.latent_traversal(near, values, names, CELL_HEIGHT, round(CELL_HEIGHT * shape))
+    plots.save_picture(path, sheet)
 
 
 def save_samples(path: Path, painted: ImageResult) -> None:
@@ -105,7 +105,7 @@ def save_worst(path: Path, painted: ImageResult) -> None:
     _, firsts = np.unique(painted.runs[np.argsort(scores)], return_index=True)
     worst = np.argsort(scores)[np.sort(firsts)[:WORST]]
     errors = np.abs(ours[worst].astype(float) - real[worst]).mean(axis=-1) / 255  # (n, H, W)
-    shown = {"real": real[worst], "ours": ours[worst], "error": figures.heat(errors, WORST_ERROR)}
+    shown = {"real": real[worst], "ours": ours[worst], "error": plots.heat(errors, WORST_ERROR)}
     _save_columns(path, {"pose": painted.landmarks[worst], **shown})
 
 
@@ -121,16 +121,16 @@ def save_flicker(path: Path, painted: ImageResult) -> None:
         pictures = painted.pictures[name].astype(np.float32) / 255
         changes = np.abs(pictures[1:] - pictures[:-1]).mean(axis=-1)[together]
         shown[name] = np.where(counts > 0, (changes * outside).sum(axis=0) / np.maximum(counts, 1), np.nan)
-    figures.save_figure(path, figures.maps(shown, "mean absolute change a frame, of a range of 1, outside the person"))
+    plots.save_figure(path, plots.maps(shown, "mean absolute change a frame, of a range of 1, outside the person"))
 
 
 def _save_columns(path: Path, shown: Mapping[str, np.ndarray]) -> None:
     height, width = shown["ours"].shape[1:3]
-    figures.save_picture(path, figures.columns({name: list(cells) for name, cells in shown.items()}, height, width))
+    plots.save_picture(path, plots.columns({name: list(cells) for name, cells in shown.items()}, height, width))
 
 
 def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
-    """What is heard in the comparison: the first test song from its start, (n, 2) at `rendering.SOUND_RATE`.
+    """What is heard in the comparison: the first test song from its start, (n, 2) at `panels.SOUND_RATE`.
 
     Read it before the hard work: a comparison without its music would tell nothing, so there is none.
 
@@ -139,33 +139,33 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
     """
     piece = held_out(dataset)[0]
     try:
-        sound = read_audio(clips / piece.clip, rendering.SOUND_RATE, channels=2)
+        sound = read_audio(clips / piece.clip, panels.SOUND_RATE, channels=2)
     except MediaError as error:
         raise UserError(
             f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
             "the clips that are there"
         ) from error
     # Where the sound ends before the piece begins, one sample is left, and silence follows.
-    start = min(round(piece.start * rendering.SOUND_RATE), len(sound) - 1)
-    return sound[start : start + round(VIDEO_SECONDS * rendering.SOUND_RATE)].copy()  # a long clip's rest is let go
+    start = min(round(piece.start * panels.SOUND_RATE), len(sound) - 1)
+    return sound[start : start + round(VIDEO_SECONDS * panels.SOUND_RATE)].copy()  # a long clip's rest is let go
 
 
 def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
     """A video of the dances to the first song, side by side, with its `first_sound`."""
     dances, shape = _first_song(dataset, moved, slice(round(VIDEO_SECONDS * dataset.fps)))
     width = 2 * round(PANEL_HEIGHT * shape / 2)  # even, as H.264 wants it
-    panels = {name: rendering.skeletons(dance, PANEL_HEIGHT, width) for name, dance in dances.items()}
-    size = {"width": len(dances) * width, "height": PANEL_HEIGHT + rendering.CAPTION_HEIGHT}
+    shown = {name: panels.skeletons(dance, PANEL_HEIGHT, width) for name, dance in dances.items()}
+    size = {"width": len(dances) * width, "height": PANEL_HEIGHT + panels.CAPTION_HEIGHT}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=rendering.SOUND_RATE, crf=23) as video:
-        for picture in rendering.captioned(panels, width):
+    with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=panels.SOUND_RATE, crf=23) as video:
+        for picture in panels.captioned(shown, width):
             video.write(picture)
 
 
 def _first_song(dataset: Dataset, moved: MotionResult, frames: slice) -> tuple[dict[str, np.ndarray], float]:
     """These frames of everybody's dance to the first song as one near camera sees them, and its width over height."""
     names = _shown(moved.dances)
-    near, shape = figures.close_up([moved.dances[name][0][frames] for name in names], dataset.width, dataset.height)
+    near, shape = plots.close_up([moved.dances[name][0][frames] for name in names], dataset.width, dataset.height)
     return dict(zip(names, near, strict=True)), shape
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
+from dancing.body.skeleton import BONE_TWINS, BONES, LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE
 from dancing.metrics.motion import Motion, mean, smooth, velocity
-from dancing.skeleton import BONE_TWINS, BONES, LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE
 
 FEET = ((LEFT_ANKLE, LEFT_TOE), (RIGHT_ANKLE, RIGHT_TOE))
 SIGMA = 3.0  # frames, smooths away the landmarks' trembling, which at 60 Hz is as fast as a foot that slides

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dancing.metrics.bootstrap import interval, percentiles, resampled
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.kinetic import frechet
 
 FRECHET_RESAMPLES = 50

@@ -1,6 +1,6 @@
 """What a dance must be better than: the wrong music, a pose that stands, white noise; a picture: the nearest real one.
 
-The strongest control of dances, real dance chosen by ear, is `dancing.retrieval`.
+The strongest control of dances, real dance chosen by ear, is `dancing.music_to_pose.retrieval`.
 """
 
 from collections.abc import Sequence

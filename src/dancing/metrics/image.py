@@ -17,7 +17,7 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from dancing.metrics.cells import Clips, clip_numbers
+from dancing.metrics.bootstrap_cells import Clips, clip_numbers
 from dancing.metrics.motion import HIPS, JOINTS, MIN_VISIBILITY, SHOULDERS
 
 BEST_PSNR = 100.0  # dB, of equal pictures: infinity has no mean, and no number in JSON

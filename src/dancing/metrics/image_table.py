@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dancing.metrics.cells import Clips, Row, Tallies, cells, clip_numbers
+from dancing.metrics.bootstrap_cells import Clips, Row, Tallies, cells, clip_numbers
 from dancing.metrics.image import (
     frame_changes,
     inside,

@@ -11,7 +11,7 @@ import numpy as np
 
 from dancing.metrics.body import bone_limits, foot_slide, long_bones, physical_foot_contact
 from dancing.metrics.bootstrap import interval, percentiles, resampled
-from dancing.metrics.cells import Row
+from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.distribution import kernel_means, mmd2, mmd2_floor, over_pairs
 from dancing.metrics.kinetic import KineticSpace, distances, frechet, kinetic_features, window_features
 from dancing.metrics.motion import STILL, Motion, drift, freeze_ratio, jerk, magnitude, mean, median_speed

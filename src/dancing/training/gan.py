@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from dancing.hdf5 import Dataset
-from dancing.image_dataset import ImageDataset
-from dancing.losses import GanLoss, Scalars, feature_matching, gradient_penalty, slope_penalty
+from dancing.clips.dataset import Dataset
+from dancing.noise_to_image.dataset import ImageDataset
+from dancing.noise_to_image.gan_task import NoiseGame, VaeGame
 from dancing.params import Gan, GanTraining, NoiseGan, VaeGan
+from dancing.pose_to_image.task import DenseGame, SkeletonGame
 from dancing.training.common import (
     CrashState,
     Ema,
@@ -27,9 +28,8 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
-from dancing.training.game import Game, Turn
-from dancing.training.noise_game import NoiseGame, VaeGame
-from dancing.training.pose_game import DenseGame, SkeletonGame
+from dancing.training.gan_task import Game, Turn
+from dancing.training.losses import GanLoss, Scalars, feature_matching, gradient_penalty, slope_penalty
 
 PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 LAZY = 8  # steps from one slope penalty to the next, which counts for all of them (Karras et al., StyleGAN2, 2020)

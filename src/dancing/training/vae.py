@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 import torch
 
-from dancing.hdf5 import Dataset
-from dancing.image_dataset import ImageDataset
-from dancing.losses import Scalars
-from dancing.models.motion_vae import MotionVae
+from dancing.clips.dataset import Dataset
+from dancing.music_to_pose.motion_vae import MotionVae
+from dancing.music_to_pose.task import MotionTask
+from dancing.music_to_pose.train_prior import train_prior
+from dancing.noise_to_image.dataset import ImageDataset
+from dancing.noise_to_image.vae_task import ImageTask
 from dancing.params import ImageVae, Prior, Vae, VaeTraining
 from dancing.training.common import (
     CrashState,
@@ -27,9 +29,7 @@ from dancing.training.common import (
     save_checkpoint,
     show,
 )
-from dancing.training.image_task import ImageTask
-from dancing.training.motion_task import MotionTask
-from dancing.training.prior import train_prior
+from dancing.training.losses import Scalars
 
 
 class Task(Protocol):
