@@ -190,8 +190,8 @@ def test_every_picture_is_made_of_what_there_is(make_dataset, tmp_path: Path):
 
 def test_a_panel_a_dancer_under_the_names():
     dances = {name: dance(3) for name in ("real", "ours", "retrieval")}
-    panels = {name: panels.skeletons(poses, 40, 30) for name, poses in dances.items()}
-    frames = list(panels.captioned(panels, 30))
+    shown = {name: panels.skeletons(poses, 40, 30) for name, poses in dances.items()}
+    frames = list(panels.captioned(shown, 30))
     assert [frame.shape for frame in frames] == [(40 + panels.CAPTION_HEIGHT, 90, 3)] * 3
     np.testing.assert_array_equal(frames[1][-40:, 60:], plots.draw_skeleton(dances["ours"][1], 40, 30))
     with pytest.raises(ValueError, match="shorter"):
