@@ -21,7 +21,7 @@ from dancing import evaluation
 from dancing.clips.dataset import Dataset, open_dataset
 from dancing.errors import exit_on_user_error
 from dancing.evaluation.common import held_out
-from dancing.inference import Painter
+from dancing.inference import PoseToImage
 from dancing.params import Gan, Params, load_dance_params
 from dancing.pose_to_image.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 from dancing.training import registry as models
@@ -83,12 +83,12 @@ def _measured(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], pa
     players: tuple[type, Callable, Callable] = (SkeletonGanConfig, generator, SkeletonDiscriminator)
     with tempfile.TemporaryDirectory() as folder, patch.dict(models._GANS, skeleton=players):
         train_gan(dataset, gan, Path(folder), Path(folder) / "crash")
-        painter = Painter.load(Path(folder) / "best.pt")
-        pictured = dataset.of_subject(painter.subject)
+        image_model = PoseToImage.load(Path(folder) / "best.pt")
+        pictured = dataset.of_subject(image_model.subject)
         dances = [piece.landmarks for piece in held_out(pictured)]
         wanted = params.evaluate
         return evaluation.evaluate_images(
-            pictured, {"ours": painter}, dances, wanted.frames, 1, params.render.quality, wanted.seed
+            pictured, {"ours": image_model}, dances, wanted.frames, 1, params.render.quality, wanted.seed
         ).rows["ours"]
 
 

@@ -72,14 +72,18 @@ def _train(folder: Path) -> tuple[float, float]:
     """MB and s."""
     from dancing.noise_to_image.dataset import open_images
     from dancing.params import ImageParams, load_params
-    from dancing.training.gan import train_gan
+    from dancing.noise_to_image.gan_task import build_task
+    from dancing.training.checkpoints import ResumeState
+    from dancing.training.device import pick_device
+    from dancing.training.gan_loop import train_gan
 
     params, start = load_params(PARAMS), time.perf_counter()
     assert isinstance(params, ImageParams)
     assert params.gan is not None
     with open_images(folder / "dataset.h5") as dataset:
         gan = params.gan.model_copy(update={"epochs": 1, "steps_per_epoch": STEPS})
-        train_gan(dataset, gan, folder / "gan", folder / "resume")
+        task = build_task(dataset, gan, pick_device())
+        train_gan(task, gan, folder / "gan", ResumeState(folder / "resume.pt"))
     return peak(), time.perf_counter() - start
 
 

@@ -22,7 +22,7 @@ from benchmarks.common import alone, command, peak
 from dancing.errors import exit_on_user_error
 
 if TYPE_CHECKING:
-    from dancing.inference import Dancer
+    from dancing.music_to_pose.inference import MusicToPose
 
 LENGTHS = (10, 30, 60, 180, 600, 1800)  # s
 READ = 180  # s, the longest song that is composed and read
@@ -51,10 +51,10 @@ def main() -> None:
     _plot(options.out, np.array(rows))
 
 
-def _load(model: Path) -> "Dancer":
-    from dancing.inference import Dancer
+def _load(model: Path) -> "MusicToPose":
+    from dancing.music_to_pose.inference import MusicToPose
 
-    return Dancer.load(model)
+    return MusicToPose.load(model)
 
 
 def _device(model: Path) -> str:
@@ -63,13 +63,13 @@ def _device(model: Path) -> str:
 
 def _dance(model: Path, seconds: int) -> tuple[float, float]:
     dancer = _load(model)
-    dancer.dance(_features(dancer, 2), 0, 1.0)
+    dancer.generate(_features(dancer, 2), 0, 1.0)
     audio = _features(dancer, seconds)
-    return _measure(lambda: dancer.dance(audio, 0, 1.0))
+    return _measure(lambda: dancer.generate(audio, 0, 1.0))
 
 
 def _read(model: Path, song: Path) -> tuple[float, float]:
-    from dancing.render.panels import read_song
+    from dancing.media.song import read_song
 
     dancer = _load(model)
     read_song(song, dancer.fps, dancer.n_mfcc, 2)
@@ -83,7 +83,7 @@ def _compose(path: Path, seconds: int) -> None:
     write_audio(path, compose(BPM, seconds, np.random.default_rng(0)).sound, SAMPLE_RATE)
 
 
-def _features(dancer: "Dancer", seconds: int) -> np.ndarray:
+def _features(dancer: "MusicToPose", seconds: int) -> np.ndarray:
     """Sound like that of the training part by its mean and spread, with a steady beat in bars of four; (T, F)."""
     from dancing.clips.dataset import BEAT_COLUMNS
 

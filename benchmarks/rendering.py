@@ -1,9 +1,9 @@
-"""Frames a second of the painter alone and of a whole rendering, and memory over the length of the video.
+"""Frames a second of the image_model alone and of a whole rendering, and memory over the length of the video.
 
     python -m benchmarks.rendering
 
-The painter is that of params.yaml after one step of training on a few clips of data/dataset.h5: it is as fast as a good
-one. A rendering is painting, drawing the skeleton, enlarging both to render.height, and encoding them with sound.
+The generator is that of params.yaml after one step of training on a few clips of data/dataset.h5: it is as fast as a
+trained one. A rendering is generating, drawing the skeleton, enlarging both to render.height, and encoding with sound.
 Speeds are the median of three; memory is how much a fresh process's peak (on the CPU) grew over what it was with the
 model loaded, and poses and sound in memory.
 """
@@ -22,9 +22,10 @@ import numpy as np
 import stages  # noqa: F401
 from benchmarks.common import alone, command, peak
 from dancing.errors import exit_on_user_error
+from dancing.media.song import SOUND_RATE
 
 if TYPE_CHECKING:
-    from dancing.inference import Painter
+    from dancing.pose_to_image.inference import PoseToImage
 
 SIZES = ((128, 72), (256, 144))  # px, height and width
 SECONDS = (10, 120)  # of video, for memory
@@ -37,7 +38,7 @@ def main() -> None:
     data = parser.parse_args().dataset
     print(f"$ {command('rendering')}")
     print(f"{os.cpu_count()} cores, {alone(_device)}; frames/s, median of {RUNS}; memory in MB\n")
-    print("| picture, px | painter | rendering | memory, {} s | {} s | ratio |".format(*SECONDS))
+    print("| picture, px | image_model | rendering | memory, {} s | {} s | ratio |".format(*SECONDS))
     print("| --- | --- | --- | --- | --- | --- |")
     for height, width in SIZES:
         with tempfile.TemporaryDirectory() as name:
@@ -50,18 +51,22 @@ def main() -> None:
 
 
 def _device() -> str:
-    from dancing.training.common import pick_device
+    from dancing.training.device import pick_device
 
     return str(pick_device())
 
 
 def _train(data: Path, folder: Path, height: int, width: int) -> None:
-    """A dataset with pictures of this size and a painter of such, both in the folder."""
+    """A dataset with pictures of this size and a image_model of such, both in the folder."""
     import cv2
 
-    from dancing.clips.dataset import SPLITS, open_dataset, write_dataset
+    from dancing.clips.dataset import open_dataset, write_dataset
+    from dancing.h5 import SPLITS
     from dancing.params import load_dance_params
-    from dancing.training.gan import train_gan
+    from dancing.pose_to_image.task import build_task
+    from dancing.training.checkpoints import ResumeState
+    from dancing.training.device import pick_device
+    from dancing.training.gan_loop import train_gan
 
     with open_dataset(data) as source:
         parts = [source.with_pictures().split(split)[0] for split in SPLITS]
@@ -72,17 +77,17 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
         write_dataset(folder / "dataset.h5", attributes, zip(parts, frames, strict=True))
     with open_dataset(folder / "dataset.h5") as dataset:
         gan = load_dance_params().gan.model_copy(update={"epochs": 1, "steps_per_epoch": 1})
-        train_gan(dataset, gan, folder, folder)
+        train_gan(build_task(dataset, gan, pick_device()), gan, folder, ResumeState(folder / "resume.pt"))
 
 
-def _load(folder: Path, seconds: int) -> tuple["Painter", np.ndarray, int]:
-    """The painter, real poses for so many seconds (T, 33, 2), and their frames a second."""
+def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:
+    """The image_model, real poses for so many seconds (T, 33, 2), and their frames a second."""
     from dancing.clips.dataset import open_dataset
-    from dancing.inference import Painter
+    from dancing.pose_to_image.inference import PoseToImage
 
     with open_dataset(folder / "dataset.h5") as dataset:
         poses = dataset.split("test")[0].landmarks
-        return Painter.load(folder / "best.pt"), np.resize(poses, (seconds * dataset.fps, 33, 2)), dataset.fps
+        return PoseToImage.load(folder / "best.pt"), np.resize(poses, (seconds * dataset.fps, 33, 2)), dataset.fps
 
 
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], int]:
@@ -92,21 +97,21 @@ def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable
     from dancing.render import panels
 
     render = load_dance_params().render
-    painter, poses, fps = _load(folder, seconds)
-    height, width = render.height, round(painter.width * render.height / painter.height / 2) * 2
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * panels.SOUND_RATE, 2)).astype(np.float32)
+    image_model, poses, fps = _load(folder, seconds)
+    height, width = render.height, round(image_model.width * render.height / image_model.height / 2) * 2
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * SOUND_RATE, 2)).astype(np.float32)
 
     def paint() -> None:
-        for _ in painter.paint(poses):
+        for _ in image_model.render(poses):
             pass
 
     def film() -> None:
         shown = {
             "skeleton": panels.skeletons(poses, height, width),
-            "ours": panels.paintings(poses, painter, height, width),
+            "ours": panels.generated(poses, image_model, height, width),
         }
         with VideoWriter(
-            folder / "dance.mp4", fps, 2 * width, height, noise, panels.SOUND_RATE, render.quality
+            folder / "dance.mp4", fps, 2 * width, height, noise, SOUND_RATE, render.quality
         ) as video:  # fmt: skip
             for picture in panels.side_by_side(shown):
                 video.write(picture)
@@ -115,7 +120,7 @@ def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable
 
 
 def _speeds(folder: Path) -> list[float]:
-    """Frames/s of the painter and of a rendering."""
+    """Frames/s of the image_model and of a rendering."""
     *jobs, frames = _rendering(folder, TIMED)
     return [frames / statistics.median(_time(job) for _ in range(RUNS)) for job in jobs]
 

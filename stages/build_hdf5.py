@@ -1,14 +1,11 @@
-"""Feature files and clips, or pictures -> dataset.h5."""
+"""Feature files and clips, or images -> dataset.h5."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-from dancing.clips import build
-from dancing.clips.dataset import SPLITS, open_dataset, write_dataset
 from dancing.errors import exit_on_user_error
-from dancing.noise_to_image.dataset import open_images, write_images
-from dancing.noise_to_image.sources import Report, read_images
+from dancing.h5 import SPLITS
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 
@@ -16,25 +13,34 @@ FEATURES, OUT, REPORT = Path("data/features"), Path("data/dataset.h5"), Path("da
 
 
 def main() -> None:
+    """Build the dataset of the system that params.yaml is for."""
     params = load_params()
     with stage_run("build_hdf5", params) as run:
         if isinstance(params, ImageParams):
-            _gather_pictures(params, run)
+            build_images(params, run)
         else:
-            _gather_clips(params, run)
+            build_dance(params, run)
 
 
-def _gather_clips(params: Params, run: StageRun) -> None:
+def build_dance(params: Params, run: StageRun) -> None:
+    """Write audio features, poses and frames of all clips."""
+    from dancing.clips.build import pieces
+    from dancing.clips.dataset import open_dataset, write_dataset
+
     fps = params.features.fps
     shape = params.data.model_dump(include={"width", "height", "fit"})
     attributes = {"fps": fps, "n_mfcc": params.features.n_mfcc, **shape}
-    write_dataset(OUT, attributes, build.pieces(FEATURES, params.data, fps))
+    write_dataset(OUT, attributes, pieces(FEATURES, params.data, fps))
     with open_dataset(OUT) as dataset:
         for split in SPLITS:
             run.metrics({f"{split}_seconds": sum(map(len, dataset.split(split))) / fps})
 
 
-def _gather_pictures(params: ImageParams, run: StageRun) -> None:
+def build_images(params: ImageParams, run: StageRun) -> None:
+    """Write the images of any source, and report what was skipped."""
+    from dancing.noise_to_image.dataset import open_images, write_images
+    from dancing.noise_to_image.sources import Report, read_images
+
     report = Report()
     attributes = params.data.model_dump(include={"height", "width", "channels", "fit"})
     try:

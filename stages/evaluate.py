@@ -4,21 +4,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dancing import evaluation
-from dancing.clips.dataset import open_dataset
+import numpy as np
+
 from dancing.errors import exit_on_user_error
-from dancing.evaluation import pictures
-from dancing.evaluation import sample_sheets as sheets
-from dancing.inference import Dancer, Painter, load_painter, load_samplers
+from dancing.evaluation.common import means
 from dancing.metrics.bootstrap_cells import Row
-from dancing.noise_to_image.dataset import open_images
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 
-DATASET, DANCERS, PAINTERS = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
+if TYPE_CHECKING:
+    from dancing.clips.dataset import Dataset
+
+DATASET, VAE, GAN = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
 METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
-#: What tells an experiment at a glance, by file; everything, with n and intervals, is beside the plots.
+#: The headline metrics, by file; all metrics, with n and intervals, are beside the plots.
 HEADLINES = {
     "motion": (
         *("magnitude", "freeze", "jerk", "drift", "bas_gain", "f1"),
@@ -34,105 +35,116 @@ HEADLINES = {
         *("feature_mmd_ratio", "density", "coverage"),
     ),
 }
-#: Values (standard deviations) given to a latent dimension in a picture of what it does, and seconds of song danced.
+#: Values (standard deviations) of a latent dimension in the traversal plot, and its length in seconds.
 TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 
 
 def main() -> None:
+    """Evaluate the models of the system that params.yaml is for."""
     params = load_params()
     with stage_run("evaluate", params) as run:
         if isinstance(params, ImageParams):
-            _generated(params, run)
+            evaluate_generated_images(params, run)
         else:
-            _danced(params, run)
+            evaluate_dance(params, run)
         for path in [*METRICS.glob("*.json"), *(path for path in PLOTS.iterdir() if path.is_file())]:
             run.artifact(path)
 
 
-def _danced(params: Params, run: StageRun) -> None:
-    wanted = params.evaluate
-    dancers, painters = _dancers(params.render.guidance), _painters()
+def evaluate_dance(params: Params, run: StageRun) -> None:
+    """Write the tables of motion and of images, with what is behind them."""
+    from dancing.clips.dataset import open_dataset
+    from dancing.evaluation import motion, pictures
+    from dancing.music_to_pose.inference import MusicToPose
+
+    settings, temperature = params.evaluate, params.render.temperature
+    ours = MusicToPose.load(VAE / "best.pt", params.render.guidance)
+    models = {"ours": ours}
+    if ours.prior is not None:
+        models["normal_prior"] = replace(ours, prior=None)
+    if (VAE / "lstm").exists():
+        models["lstm"] = MusicToPose.load(VAE / "lstm/best.pt")
     with open_dataset(DATASET) as dataset:
         sound = pictures.first_sound(dataset, Path(params.data.clips))
-        moved = evaluation.evaluate_motion(dataset, dancers, params.render.temperature, wanted.seeds, wanted.seed)
-        tables = {"motion": moved.rows}
-        if not painters:
-            _write_json(METRICS / "image.json", {})  # dvc.yaml promises it
-        else:
-            ours = painters["ours"]
-            pictured = dataset.of_subject(ours.subject)
-            dances = {p.name: dance for p, dance in zip(dataset.split("test"), moved.dances["ours"], strict=True)}
-            danced = [ours.figure.fit(dances[piece.name]) for piece in pictured.split("test")]
-            painted = evaluation.evaluate_images(
-                pictured, painters, danced, wanted.frames, wanted.feature_steps, params.render.quality, wanted.seed
-            )
-            tables["image"] = painted.rows
-            run.headline({"detection_rate_danced": painted.rows["ours_danced"]["detection_rate"]["mean"]})
-            pictures.save_samples(PLOTS / "pictures.png", painted)
-            pictures.save_danced(PLOTS / "danced.png", painted)
-            pictures.save_worst(PLOTS / "worst.png", painted)
-            pictures.save_flicker(PLOTS / "flicker.png", painted)
-
-        for name, rows in tables.items():
-            _keep(name, rows)
-            run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
+        result = motion.evaluate_motion(dataset, models, temperature, settings.seeds, settings.seed)
+        _evaluate_images(params, run, dataset, result.dances["ours"])
+        _save_table(run, "motion", result.rows)
 
         first = dataset.split("test")[0].audio[: TRAVERSED_SECONDS * dataset.fps]
-        traversal = dancers["ours"].traversal(first, 0, params.render.temperature, dims=4, values=TRAVERSED)
+        traversal = ours.traversal(first, 0, temperature, dims=4, values=TRAVERSED)
         pictures.save_traversal(PLOTS / "traversal.png", dataset, traversal, TRAVERSED)
-        pictures.save_speeds(PLOTS / "speed.png", dataset, moved)
-        pictures.save_strip(PLOTS / "dances.png", dataset, moved)
-        pictures.save_locking(PLOTS / "locking.png", moved)
-        pictures.save_comparison(PLOTS / "comparison.mp4", dataset, moved, sound)
+        pictures.save_speeds(PLOTS / "speed.png", dataset, result)
+        pictures.save_strip(PLOTS / "dances.png", dataset, result)
+        pictures.save_locking(PLOTS / "locking.png", result)
+        pictures.save_comparison(PLOTS / "comparison.mp4", dataset, result, sound)
 
 
-def _generated(params: ImageParams, run: StageRun) -> None:
-    wanted, samplers = params.evaluate, load_samplers(DANCERS, PAINTERS)
+def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: list[np.ndarray]) -> None:
+    """Write the table of images; `dances` are generated poses (T, 33, 2), one for each test piece."""
+    from dancing.evaluation import images, pictures
+    from dancing.pose_to_image.inference import PoseToImage, load_generator
+
+    settings, ours = params.evaluate, load_generator(GAN)
+    if ours is None:
+        _write_json(METRICS / "image.json", {})  # dvc.yaml names the file
+        return
+    models = {"ours": ours}
+    if (GAN / "dense").exists():
+        models["dense"] = PoseToImage.load(GAN / "dense/best.pt")
+    of_subject = dataset.of_subject(ours.subject)
+    by_piece = {piece.name: dance for piece, dance in zip(dataset.split("test"), dances, strict=True)}
+    fitted = [ours.placement.fit(by_piece[piece.name]) for piece in of_subject.split("test")]
+    result = images.evaluate_images(
+        of_subject, models, fitted, settings.frames, settings.feature_steps, params.render.quality, settings.seed
+    )
+    run.headline({"detection_rate_danced": result.rows["ours_danced"]["detection_rate"]["mean"]})
+    _save_table(run, "image", result.rows)
+    pictures.save_samples(PLOTS / "pictures.png", result)
+    pictures.save_danced(PLOTS / "danced.png", result)
+    pictures.save_worst(PLOTS / "worst.png", result)
+    pictures.save_flicker(PLOTS / "flicker.png", result)
+
+
+def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
+    """Write the table of an image system, with what is behind it."""
+    from dancing.evaluation import generated, sample_sheets
+    from dancing.noise_to_image.dataset import open_images
+    from dancing.noise_to_image.inference import load_models
+
+    settings, samplers = params.evaluate, load_models(VAE, GAN)
     with open_images(DATASET) as dataset:
-        result = evaluation.evaluate_generated(dataset, samplers, wanted.samples, wanted.feature_steps, wanted.seed)
-        for name, checkpoint in (("gan", PAINTERS / "best.pt"), ("tanh", PAINTERS / "tanh/best.pt")):
+        result = generated.evaluate_generated(
+            dataset, samplers, settings.samples, settings.feature_steps, settings.seed
+        )
+        for name, checkpoint in (("gan", GAN / "best.pt"), ("tanh", GAN / "tanh/best.pt")):
             if name in samplers:
-                gap = evaluation.critic_gap(dataset, checkpoint, wanted.samples, wanted.seed)
+                gap = generated.critic_gap(dataset, checkpoint, settings.samples, settings.seed)
                 result.rows[name]["critic_gap"] = gap
-        _keep("generated", result.rows)
+        _write_table("generated", result.rows)
         for name in samplers:
             row = result.rows[name]
             run.headline(
                 {f"{name}_{metric}": row[metric]["mean"] for metric in HEADLINES["generated"] if metric in row}
             )
-        sheets.save_samples(PLOTS, result, samplers)
+        sample_sheets.save_samples(PLOTS, result, samplers)
         for name, sampler in samplers.items():
-            sheets.save_interpolation(PLOTS / f"{name}_ways.png", sampler, wanted.seed)
+            sample_sheets.save_interpolation(PLOTS / f"{name}_ways.png", sampler, settings.seed)
             if sampler.encodes:
-                sheets.save_traversal(PLOTS / f"{name}_traversal.png", sampler, dataset, wanted.seed)
+                sample_sheets.save_traversal(PLOTS / f"{name}_traversal.png", sampler, dataset, settings.seed)
         if "gan" in samplers:
-            sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], wanted.seed)
+            sample_sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], settings.seed)
 
 
-def _keep(name: str, rows: Mapping[str, Row]) -> None:
-    """The headline figures for DVC and people; everything, with n and intervals, beside the plots."""
-    _write_json(METRICS / f"{name}.json", evaluation.means(rows, HEADLINES[name]))
+def _save_table(run: StageRun, name: str, rows: Mapping[str, Row]) -> None:
+    """Write a table, and log the headline metrics of ours."""
+    _write_table(name, rows)
+    run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
+
+
+def _write_table(name: str, rows: Mapping[str, Row]) -> None:
+    """Write the headline metrics for DVC, and everything, with n and intervals, beside the plots."""
+    _write_json(METRICS / f"{name}.json", means(rows, HEADLINES[name]))
     _write_json(PLOTS / f"{name}_intervals.json", rows)
-
-
-def _dancers(guidance: float) -> dict[str, Dancer]:
-    """Rows of the table of motion: what was trained, the same without its flow, and the seed's model where it is."""
-    ours = Dancer.load(DANCERS / "best.pt", guidance)
-    dancers = {"ours": ours}
-    if ours.prior is not None:
-        dancers["normal_prior"] = replace(ours, prior=None)
-    if (DANCERS / "lstm").exists():
-        dancers["lstm"] = Dancer.load(DANCERS / "lstm/best.pt")
-    return dancers
-
-
-def _painters() -> dict[str, Painter]:
-    """Rows of the table of pictures: what was trained, and the seed's model where it is; none where nothing paints."""
-    ours = load_painter(PAINTERS)
-    painters = {} if ours is None else {"ours": ours}
-    if (PAINTERS / "dense").exists():
-        painters["dense"] = Painter.load(PAINTERS / "dense/best.pt")
-    return painters
 
 
 def _write_json(path: Path, content: object) -> None:

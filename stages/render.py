@@ -1,59 +1,52 @@
-"""A song and the models -> dance.mp4 and the poses behind it; of a system of pictures, walk.mp4. By hand:
+"""A song and the models -> dance.mp4 and the poses behind it; of an image system, walk.mp4. By hand:
 
 python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3 --layout picture
 """
 
 import argparse
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dancing.errors import UserError, exit_on_user_error
-from dancing.inference import Dancer, load_painter, load_samplers
-from dancing.media.video import VideoWriter
-from dancing.music_to_pose.beat_warping import snap
 from dancing.params import ImageParams, Params, load_params, parse_params
-from dancing.render import latent_walk, panels, plots
-from dancing.render.layouts import GAN, VAE, Show
+from dancing.render import plots
 from dancing.tracking import stage_run
 
 DANCE, WALK, SHEET = Path("dance.mp4"), Path("walk.mp4"), Path("plots/render/contact_sheet.png")
+VAE, GAN = Path("models/vae"), Path("models/gan")
 
 
 def main() -> None:
+    """Render the video of the system that params.yaml is for."""
     params = load_params()
-    usual = WALK if isinstance(params, ImageParams) else DANCE
-    out, chosen = _arguments(params, usual)
+    default_out = WALK if isinstance(params, ImageParams) else DANCE
+    out, params = _arguments(params, default_out)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"{out}: the video is written as mp4; give a name that ends in .mp4")
-    by_hand = out != usual
+    by_hand = out != default_out
     sheet = out.with_suffix(".png") if by_hand else SHEET
     with nullcontext() if by_hand else stage_run("render", params) as run:
-        if isinstance(chosen, ImageParams):
-            stills = latent_walk.film(out, load_samplers(VAE, GAN), chosen.render)
-        else:
-            stills = _render(out, chosen)
+        stills = render_walk(out, params) if isinstance(params, ImageParams) else render_dance(out, params)
         plots.save_picture(sheet, plots.contact_sheet(stills))
         if run:
             run.artifact(out)
             run.artifact(sheet)
 
 
-def _arguments(params: Params | ImageParams, usual: Path) -> tuple[Path, Params | ImageParams]:
-    """The video to write, and the params with the command line's choices."""
+def _arguments(params: Params | ImageParams, default_out: Path) -> tuple[Path, Params | ImageParams]:
+    """Return the video to write, and the params with the command line's values."""
     render = params.render
     parser = argparse.ArgumentParser(prog="python -m stages.render", description="Make the dancer dance to a song.")
     parser.add_argument("--song", default=render.song, help="any file with sound (%(default)s)")
-    parser.add_argument("--out", type=Path, default=usual, help="video to write (%(default)s)")
+    parser.add_argument("--out", type=Path, default=default_out, help="video to write (%(default)s)")
     parser.add_argument("--seconds", type=float, default=render.seconds, help="length of the video (%(default)s)")
     parser.add_argument("--seed", type=int, default=render.seed, help="which dance (%(default)s)")
     if isinstance(params, Params):
         parser.add_argument("--layout", default=params.render.layout, help="as params.render.layout (%(default)s)")
         parser.add_argument(
-            "--stills", type=int, default=params.render.stills, help="frames on the sheet (%(default)s)"
+            "--stills", type=int, default=params.render.stills, help="frames on the contact sheet (%(default)s)"
         )
     chosen = vars(parser.parse_args())
     out = chosen.pop("out")
@@ -61,43 +54,40 @@ def _arguments(params: Params | ImageParams, usual: Path) -> tuple[Path, Params 
     return out, parse_params(values | {"render": values["render"] | chosen}, "the command line", type(params))
 
 
-def _render(out: Path, params: Params) -> list[np.ndarray]:
-    """Write the video and its poses; the contact sheet's pictures are returned."""
+def render_dance(out: Path, params: Params) -> list[np.ndarray]:
+    """Write the video and its poses. Returns the images of the contact sheet."""
+    from dancing.media.song import read_song
+    from dancing.music_to_pose.beat_warping import warp_to_beats
+    from dancing.music_to_pose.inference import MusicToPose
+    from dancing.pose_to_image.inference import load_generator
+    from dancing.render import panels
+    from dancing.render.layouts import DanceVideo
+
     render = params.render
-    dancer, painter = Dancer.load(VAE / "best.pt", render.guidance), load_painter(GAN)
-    song = panels.read_song(Path(render.song), dancer.fps, dancer.n_mfcc, render.seconds)
-    landmarks = dancer.dance(song.features, render.seed, render.temperature)
-    if render.snap:
-        pixels = np.array([dancer.space.width, dancer.space.height], dtype=np.float32)
-        landmarks = snap(landmarks * pixels, song.beats, dancer.fps, render.snap) / pixels
-    if painter:
-        landmarks = painter.figure.fit(landmarks)
-    fps = render.fps or dancer.fps
-    show = Show(song, panels.resample(landmarks, dancer.fps, fps), fps, dancer.space, painter, params)
-    stills = _film(out, show)
+    pose_model, image_model = MusicToPose.load(VAE / "best.pt", render.guidance), load_generator(GAN)
+    song = read_song(Path(render.song), pose_model.fps, pose_model.n_mfcc, render.seconds)
+    landmarks = pose_model.generate(song.features, render.seed, render.temperature)
+    if render.beat_warp:
+        pixels = np.array([pose_model.space.width, pose_model.space.height], dtype=np.float32)
+        landmarks = warp_to_beats(landmarks * pixels, song.beats, pose_model.fps, render.beat_warp) / pixels
+    if image_model:
+        landmarks = image_model.placement.fit(landmarks)
+    fps = render.fps or pose_model.fps
+    poses = panels.resample(landmarks, pose_model.fps, fps)
+    stills = DanceVideo(song, poses, fps, pose_model.space, image_model, params).write(out)
     np.savez_compressed(
-        out.with_suffix(".npz"), landmarks=landmarks, fps=dancer.fps, width=dancer.space.width,
-        height=dancer.space.height, beats=song.beats,
+        out.with_suffix(".npz"), landmarks=landmarks, fps=pose_model.fps, width=pose_model.space.width,
+        height=pose_model.space.height, beats=song.beats,
     )  # fmt: skip
     return stills
 
 
-def _film(out: Path, show: Show) -> list[np.ndarray]:
-    """Write the video; the contact sheet's pictures are returned."""
-    render, frames, shown = show.params.render, len(show.poses), show.panels()
-    wanted = set(np.linspace(0, frames - 1, render.stills).astype(int))
-    stills, start = [], time.perf_counter()
-    with VideoWriter(
-        out, show.fps, width=len(shown) * show.width, height=render.height, audio=show.song.sound,
-        sample_rate=panels.SOUND_RATE, crf=render.quality,
-    ) as video:  # fmt: skip
-        bar = tqdm(show.pictures(shown), desc="render", total=frames, unit=" frames", disable=None)
-        for k, picture in enumerate(bar):
-            video.write(picture)
-            if k in wanted:
-                stills.append(plots.still(picture))
-    print(f"{out}: {frames} frames, {frames / (time.perf_counter() - start):.0f} frames/s")
-    return stills
+def render_walk(out: Path, params: ImageParams) -> list[np.ndarray]:
+    """Write a walk through the noise of an image system's models. Returns the images of the contact sheet."""
+    from dancing.noise_to_image.inference import load_models
+    from dancing.render.latent_walk import write_walk
+
+    return write_walk(out, load_models(VAE, GAN), params.render)
 
 
 if __name__ == "__main__":

@@ -1,86 +1,106 @@
-"""dataset.h5 -> the VAE: of sound and poses, or of pictures."""
+"""dataset.h5 -> the VAE: from music to poses, or of images."""
 
 import shutil
 from pathlib import Path
 
-from dancing.clips.dataset import open_dataset
 from dancing.errors import UserError, exit_on_user_error
-from dancing.inference import Dancer, NoiseToPictures, Sampler, SongToPoses
-from dancing.noise_to_image.dataset import open_images
 from dancing.params import ImageParams, Params, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.common import Epoch, History
-from dancing.training.vae import train_vae
+from dancing.training.checkpoints import ResumeStates, file_digest
+from dancing.training.device import pick_device
+from dancing.training.epochs import Epoch, History
+from dancing.training.vae_loop import train_vae
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
 CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
+STRIP_HEIGHT, STRIP_INTERVAL = 160, 10  # px; epochs: drawing skeletons takes longer than training an epoch
 
 
 def main() -> None:
+    """Train the VAE of the system that params.yaml is for."""
     params = load_params()
-    with stage_run("train_vae", params) as run:
+    with stage_run("train_vae", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
-            _learn_pictures(params, run)
+            train_images(params, run, resume)
         else:
-            _learn_dances(params, run)
+            train_dance(params, run, resume)
 
 
-def _learn_dances(params: Params, run: StageRun) -> None:
+def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
+    """Train `vae.model`, its flow prior, and the baseline."""
+    from dancing.clips.dataset import open_dataset
+    from dancing.music_to_pose.inference import MusicToPose, MusicToPoseModule
+    from dancing.music_to_pose.task import build_task
+    from dancing.music_to_pose.train_prior import train_prior
+    from dancing.training.checkpoints import save_checkpoint
+
+    vae, prior, device, digest = params.vae, params.prior, pick_device(), file_digest(DATASET)
     with open_dataset(DATASET) as dataset:
 
         def on_epoch(epoch: Epoch) -> None:
             run.metrics(epoch.losses, step=epoch.number)
-            if epoch.number % 10 == 1:  # drawing skeletons takes longer than an epoch
-                width = round(160 * dataset.width / dataset.height)
-                run.image(plots.dance_strip(epoch.samples(), 160, width), "dances", epoch.number)
+            if epoch.number % STRIP_INTERVAL == 1:
+                width = round(STRIP_HEIGHT * dataset.width / dataset.height)
+                run.image(plots.dance_strip(epoch.samples(), STRIP_HEIGHT, width), "dances", epoch.number)
 
         def on_prior_epoch(epoch: Epoch) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
         shutil.rmtree(OUT / "lstm", ignore_errors=True)  # of an earlier run by hand: DVC empties the folder itself
-        resume = cache_dir() / "resume"
-        history = train_vae(dataset, params.vae, params.prior, OUT, resume, on_epoch, on_prior_epoch)
-        trained = [history]
-        if params.vae.model == "motion" and params.vae.baseline:
-            seeds = params.vae.model_copy(update={"model": "lstm"})
-            trained.append(train_vae(dataset, seeds, params.prior, OUT / "lstm", resume))
-        _keep(run, history.vae)
-        _keep_curves(run, "prior", history.prior)
+        task = build_task(dataset, vae, device)
+        state = resume.state("train_vae", vae, digest, device.type)
+        trained = train_vae(task, vae, OUT, state, on_epoch)
+        if vae.model == "motion" and vae.prior == "flow":
+            task.model.load_state_dict(trained.best["state"])
+            state = resume.state("prior", vae, prior, digest, device.type)
+            flow = train_prior(task.model, task.train, task.val, prior, vae.time_stretch, state, on_prior_epoch)
+            save_checkpoint(OUT / "best.pt", trained.best | {"prior": flow.best})
+            _log_curves(run, "prior", flow.history)
+        else:
+            _log_curves(run, "prior", [])  # dvc.yaml names the file
+        if vae.model == "motion" and vae.baseline:
+            baseline = vae.model_copy(update={"model": "lstm"})
+            state = resume.state("train_vae", baseline, digest, device.type)
+            train_vae(build_task(dataset, baseline, device), baseline, OUT / "lstm", state)
+        _log_losses(run, trained.history)
         features = len(dataset.audio_mean)
         signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
-        run.model(SongToPoses(Dancer.load(OUT / "best.pt")), "song_to_poses", signature)
-        for done in trained:
-            done.settled()
+        run.model(MusicToPoseModule(MusicToPose.load(OUT / "best.pt")), "song_to_poses", signature)
 
 
-def _learn_pictures(params: ImageParams, run: StageRun) -> None:
+def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
+    """Train the VAE of an image system."""
+    from dancing.noise_to_image.dataset import open_images
+    from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
+    from dancing.noise_to_image.vae_task import ImageVaeTask
+
     if params.vae is None:
         raise UserError("params.yaml has no section vae: this system has no VAE to train")
+
+    def on_epoch(epoch: Epoch) -> None:
+        run.metrics(epoch.losses, step=epoch.number)
+        sheet = plots.picture_rows({name: list(images[:12]) for name, images in epoch.samples().items()})
+        plots.save_picture(PLOTS / "samples.png", sheet)
+        run.image(sheet, "samples", epoch.number)
+
+    device = pick_device()
     with open_images(DATASET) as dataset:
-
-        def on_epoch(epoch: Epoch) -> None:
-            run.metrics(epoch.losses, step=epoch.number)
-            sheet = plots.picture_rows({name: list(some[:12]) for name, some in epoch.samples().items()})
-            plots.save_picture(PLOTS / "samples.png", sheet)
-            run.image(sheet, "samples", epoch.number)
-
-        history = train_vae(dataset, params.vae, None, OUT, cache_dir() / "resume", on_epoch)
-        _keep(run, history.vae)
-        sampler = Sampler.load(OUT / "best.pt", "train_vae")
+        state = resume.state("train_vae", params.vae, file_digest(DATASET), device.type)
+        trained = train_vae(ImageVaeTask(dataset, params.vae, device), params.vae, OUT, state, on_epoch)
+        _log_losses(run, trained.history)
+        sampler = NoiseToImage.load(OUT / "best.pt", "train_vae")
         signature = tensor_signature((-1, sampler.size), (-1, dataset.channels, dataset.height, dataset.width))
-        run.model(NoiseToPictures(sampler), "noise_to_pictures", signature)
-        history.settled()
+        run.model(NoiseToImageModule(sampler), "noise_to_pictures", signature)
 
 
-def _keep(run: StageRun, losses: History) -> None:
-    """What both leave in MLflow, and the curves."""
-    _keep_curves(run, "vae", losses)
+def _log_losses(run: StageRun, losses: History) -> None:
+    _log_curves(run, "vae", losses)
     run.headline({"vae_val_loss": min(row["val_total"] for row in losses)})
     run.artifact(OUT / "best.pt", "checkpoints")
 
 
-def _keep_curves(run: StageRun, name: str, losses: History) -> None:
+def _log_curves(run: StageRun, name: str, losses: History) -> None:
     plots.save_table(CURVES / f"{name}.csv", losses)
     if losses:
         plots.save_figure(PLOTS / f"{name}.png", plots.curves(losses, f"train_vae: {name}"))

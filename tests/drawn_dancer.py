@@ -47,7 +47,7 @@ def empty_room(height: int = 320, width: int = 180) -> np.ndarray:
     return np.full((height, width, 3), (205, 200, 190), np.uint8)
 
 
-def film(path: Path, pictures: list[np.ndarray], fps: float = 30, sound: bool = True) -> Path:
+def write_walk(path: Path, pictures: list[np.ndarray], fps: float = 30, sound: bool = True) -> Path:
     """A clip of the pictures, with a click every half second."""
     rate = 48_000
     clicks = np.zeros(round(len(pictures) / fps * rate), np.float32)

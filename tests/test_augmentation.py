@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancing.body.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
-from dancing.pose_to_image.augmentation import Disguise, disturbed, mirrored, varied, zoomed
+from dancing.pose_to_image.augmentation import DiffAugment, disturbed, mirrored, varied, zoomed
 from dancing.pose_to_image.batches import Batch
-from dancing.pose_to_image.person_crops import Crops
+from dancing.pose_to_image.person_crops import PersonCrops
 
 HEIGHT, WIDTH = 64, 48
 
@@ -23,7 +23,7 @@ def batch() -> Batch:
     def picture(pose):
         return 2 * limb_heatmaps(pose, HEIGHT, WIDTH, 2.0).amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) - 1
 
-    plate, place = -torch.ones(1, 3, HEIGHT, WIDTH), Crops.whole(1, HEIGHT, WIDTH).places()
+    plate, place = -torch.ones(1, 3, HEIGHT, WIDTH), PersonCrops.whole(1, HEIGHT, WIDTH).places()
     return Batch(landmarks, picture(landmarks), before, picture(before), plate, place)
 
 
@@ -71,7 +71,7 @@ def test_noise_is_in_torso_lengths_and_the_pictures_shape_counts():
 
 
 def test_a_disguise_moves_pose_and_picture_alike():
-    disguise = Disguise(brightness=0.0, saturation=1.0, contrast=1.0, shift=(5, -3), hole=(10, 10, 20, 20))
+    disguise = DiffAugment(brightness=0.0, saturation=1.0, contrast=1.0, shift=(5, -3), hole=(10, 10, 20, 20))
     maps, pictures = torch.rand(1, 4, HEIGHT, WIDTH), torch.rand(1, 3, HEIGHT, WIDTH)
     drawing, shown = disguise.maps(maps), disguise.pictures(pictures)
     assert drawing.shape == maps.shape
@@ -83,10 +83,10 @@ def test_a_disguise_moves_pose_and_picture_alike():
 
 def test_colours_change_and_can_be_learnt_through():
     pictures = torch.rand(2, 3, 16, 16, requires_grad=True)
-    grey = Disguise(0.0, 0.0, 1.0, (0, 0), None).pictures(pictures)
+    grey = DiffAugment(0.0, 0.0, 1.0, (0, 0), None).pictures(pictures)
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
-    torch.testing.assert_close(Disguise(0.5, 1.0, 1.0, (0, 0), None).pictures(pictures), pictures + 0.5)
-    flat = Disguise(0.0, 1.0, 0.0, (0, 0), None).pictures(pictures)
+    torch.testing.assert_close(DiffAugment(0.5, 1.0, 1.0, (0, 0), None).pictures(pictures), pictures + 0.5)
+    flat = DiffAugment(0.0, 1.0, 0.0, (0, 0), None).pictures(pictures)
     torch.testing.assert_close(flat, pictures.mean(dim=(1, 2, 3), keepdim=True).expand_as(pictures))
     grey.sum().backward()
     assert pictures.grad is not None

@@ -1,4 +1,4 @@
-"""Crops round the dancer: he is in them, and nothing is moved by being cropped."""
+"""PersonCrops round the dancer: he is in them, and nothing is moved by being cropped."""
 
 import numpy as np
 import torch
@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancing.body.skeleton import limb_heatmaps
-from dancing.pose_to_image.background import background_plates
+from dancing.pose_to_image.background import estimate_backgrounds
 from dancing.pose_to_image.batches import Pictures
-from dancing.pose_to_image.person_crops import Crops
+from dancing.pose_to_image.person_crops import PersonCrops
 
 
 @settings(deadline=None)
@@ -20,7 +20,7 @@ from dancing.pose_to_image.person_crops import Crops
 )  # fmt: skip
 def test_crops_are_of_one_size_and_hold_the_dancer(seed, count, height, width, margin, step, spread):
     landmarks = np.random.default_rng(seed).normal(0.5, spread, (count, 33, 2))  # some far outside
-    crops = Crops.around(landmarks, height, width, margin, step)
+    crops = PersonCrops.around(landmarks, height, width, margin, step)
     for side, whole in ((crops.height, height), (crops.width, width)):
         assert side == whole or (side % step == 0 and 32 <= side < whole)
     size = np.array([width, height])
@@ -35,7 +35,7 @@ def test_crops_are_of_one_size_and_hold_the_dancer(seed, count, height, width, m
 
 
 def test_a_small_dancer_in_a_large_picture_costs_little():
-    crops = Crops.around(0.4 + 0.2 * dance(5), 512, 256, margin=4, step=8)
+    crops = PersonCrops.around(0.4 + 0.2 * dance(5), 512, 256, margin=4, step=8)
     assert crops.height * crops.width < 512 * 256 / 8
 
 
@@ -43,7 +43,7 @@ def test_a_small_dancer_in_a_large_picture_costs_little():
 @given(seed=st.integers(0, 999), margin=st.integers(0, 12))
 def test_drawn_in_a_crop_a_pose_is_what_the_crop_shows_of_it(seed, margin):
     poses = torch.from_numpy(0.3 + 0.4 * dance(60)[seed % 50 :][:3])
-    crops = Crops.around(poses.numpy(), 96, 80, margin, 8)
+    crops = PersonCrops.around(poses.numpy(), 96, 80, margin, 8)
     assert (crops.height, crops.width) < (96, 80)
     drawn = limb_heatmaps(crops.landmarks(poses), crops.height, crops.width, 2.0)
     torch.testing.assert_close(drawn, crops.of(limb_heatmaps(poses, 96, 80, 2.0)), atol=1e-3, rtol=0)
@@ -51,7 +51,7 @@ def test_drawn_in_a_crop_a_pose_is_what_the_crop_shows_of_it(seed, margin):
 
 def test_what_was_cropped_is_pasted_where_it_was():
     pictures = torch.rand(3, 3, 64, 72)
-    crops = Crops([(0, 0), (8, 24), (32, 16)], 32, 40, (64, 72))
+    crops = PersonCrops([(0, 0), (8, 24), (32, 16)], 32, 40, (64, 72))
     assert torch.equal(crops.pasted(crops.of(pictures), pictures), pictures)
     plate = torch.zeros(1, 3, 64, 72)
     pasted = crops.pasted(crops.of(pictures), plate)
@@ -61,7 +61,7 @@ def test_what_was_cropped_is_pasted_where_it_was():
 
 
 def test_places_are_of_the_whole_picture():
-    whole, crops = Crops.whole(2, 64, 72), Crops([(0, 0), (8, 24)], 32, 40, (64, 72))
+    whole, crops = PersonCrops.whole(2, 64, 72), PersonCrops([(0, 0), (8, 24)], 32, 40, (64, 72))
     places = whole.places()
     assert places.shape == (2, 2, 64, 72)
     assert (places.amin(dim=(0, 2, 3)).tolist(), places.amax(dim=(0, 2, 3)).tolist()) == ([-1, -1], [1, 1])
@@ -72,10 +72,10 @@ def test_places_are_of_the_whole_picture():
 
 def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
     dataset = make_dataset(height=128, width=96)
-    pictures = Pictures(dataset, "train", background_plates(dataset), torch.device("cpu"))
+    pictures = Pictures(dataset, "train", estimate_backgrounds(dataset), torch.device("cpu"))
     rows = [0, 5, 40]
     poses = pictures.poses(rows)
-    crops = Crops.around(poses.reshape(3, -1, 2), 128, 96, 2, 8)
+    crops = PersonCrops.around(poses.reshape(3, -1, 2), 128, 96, 2, 8)
     assert crops.width < 96
     whole, part = pictures.batch(rows), pictures.batch(rows, crops)
     torch.testing.assert_close(whole.landmarks, torch.from_numpy(poses[:, 1]))

@@ -1,4 +1,4 @@
-"""The table of pictures with painters whose answers are known: one who is perfect, one who paints one grey."""
+"""The table of pictures with image_models whose answers are known: one who is perfect, one who paints one grey."""
 
 import json
 

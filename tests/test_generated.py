@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from dancing import evaluation
 from dancing.evaluation import sample_sheets as sheets
-from dancing.features.feature_distance import Likeness, diversity
-from dancing.inference import NoiseToPictures, load_samplers
+from dancing.features.feature_distance import FeatureDistance, diversity
+from dancing.inference import NoiseToImageModule, load_models
 from dancing.media.video import probe, write_audio
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row, classifier_score
 from dancing.noise_to_image.batches import Images
@@ -168,7 +168,7 @@ def test_a_vae_in_a_game_draws_its_pictures_again(make_images, tmp_path: Path):
     gan = params("param_tanh", **{f"gan__{key}": value for key, value in changes.items()}).gan
     dataset = make_images("param_tanh")
     train_gan(dataset, gan, tmp_path / "gan", tmp_path / "crash")
-    sampler = load_samplers(tmp_path / "none", tmp_path / "gan")["gan"]
+    sampler = load_models(tmp_path / "none", tmp_path / "gan")["gan"]
     real = dataset.spread("test", 30)
     sides = [np.sign(shown[:, :, :24].mean((1, 2, 3)) - shown[:, :, 24:].mean((1, 2, 3))) for shown in
              (real, sampler.draw(sampler.encode(real)))]  # fmt: skip
@@ -237,7 +237,7 @@ def test_every_row_stands_where_it_should(make_images, tmp_path: Path, system: s
     train_gan(dataset, wanted.gan, tmp_path / "gan", tmp_path / "crash")
     if wanted.vae:
         train_vae(dataset, wanted.vae, None, tmp_path / "vae", tmp_path / "crash")
-    samplers = load_samplers(tmp_path / "vae", tmp_path / "gan")
+    samplers = load_models(tmp_path / "vae", tmp_path / "gan")
     result = evaluation.evaluate_generated(dataset, samplers, 40, 60 if system == "digits" else 20, 1)
     rows = result.rows
     assert {"real", "train", "mean_picture", "gan"} <= set(rows)
@@ -269,7 +269,7 @@ def test_every_row_stands_where_it_should(make_images, tmp_path: Path, system: s
 def test_labels_are_no_matter_of_the_system(make_images, tmp_path: Path, system: str, labelled: bool, column: str):
     dataset = make_images(system, 60, labelled)
     train_gan(dataset, params(system, gan__epochs=1).gan, tmp_path / "gan", tmp_path / "crash")
-    samplers = load_samplers(tmp_path / "none", tmp_path / "gan")
+    samplers = load_models(tmp_path / "none", tmp_path / "gan")
     row = evaluation.evaluate_generated(dataset, samplers, 20, 4, 1).rows["gan"]
     assert "classifier_score" not in row
     assert ("coverage" in row) == (column == "coverage")
@@ -279,12 +279,12 @@ def test_labels_are_no_matter_of_the_system(make_images, tmp_path: Path, system:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_sampler_is_its_module_and_its_seed(make_images, tmp_path: Path, system: str):
     train_gan(make_images(system, 24), params(system, gan__epochs=1).gan, tmp_path / "gan", tmp_path / "crash")
-    sampler = load_samplers(tmp_path, tmp_path / "gan")["gan"]
+    sampler = load_models(tmp_path, tmp_path / "gan")["gan"]
     noise = sampler.noise(70, 3)
     np.testing.assert_array_equal(noise, sampler.noise(70, 3))
     pictures = sampler.draw(noise)
     assert pictures.dtype == np.uint8
-    module = NoiseToPictures(sampler)(torch.from_numpy(noise))
+    module = NoiseToImageModule(sampler)(torch.from_numpy(noise))
     np.testing.assert_allclose((module.detach().permute(0, 2, 3, 1).numpy() + 1) * 127.5, pictures, atol=0.51)
 
 
@@ -304,7 +304,7 @@ def test_a_generator_is_asked_for_what_it_was_trained_on(make_images, tmp_path: 
     for categories in (0, 3):
         gan = params("digits", gan__categories=categories, gan__epochs=1).gan
         train_gan(dataset, gan, tmp_path / str(categories), tmp_path / "crash").settled()
-        noise = load_samplers(tmp_path, tmp_path / str(categories))["gan"].noise(100, 1)
+        noise = load_models(tmp_path, tmp_path / str(categories))["gan"].noise(100, 1)
         assert ((noise == APART).sum(axis=0) > 0).sum() == categories
         assert (NoiseGame(dataset, gan, CPU).fixed == APART).any().item() == (categories > 0)
 
@@ -339,7 +339,7 @@ def test_diversity_is_the_distance_of_two():
 
 def test_likeness_tells_noise_from_pictures(make_images):
     dataset = make_images("faces", 240)
-    likeness = Likeness.learnt(dataset.spread("train", 200), None, None, steps=20, seed=1, device=CPU)
+    likeness = FeatureDistance.learnt(dataset.spread("train", 200), None, None, steps=20, seed=1, device=CPU)
     real, noise = dataset.spread("test", 60), np.random.default_rng(1).integers(0, 256, (60, 64, 64, 3), dtype=np.uint8)
     ratios = [likeness.row(shown, None, None)["feature_mmd_ratio"]["mean"] for shown in (noise, real)]
     assert ratios[0] > 3 * abs(ratios[1])
@@ -366,8 +366,8 @@ def test_a_walk_keeps_its_length_and_stops_where_it_should():
 def test_a_film_ends_where_it_began_and_has_the_songs_length(make_images, tmp_path: Path):
     wanted = params("faces", gan__epochs=1)
     train_gan(make_images("faces", 24), wanted.gan, tmp_path / "gan", tmp_path / "crash")
-    samplers = load_samplers(tmp_path, tmp_path / "gan")
-    stills = latent_walk.film(tmp_path / "silent.mp4", samplers, wanted.render)
+    samplers = load_models(tmp_path, tmp_path / "gan")
+    stills = latent_walk.write_walk(tmp_path / "silent.mp4", samplers, wanted.render)
     info = probe(tmp_path / "silent.mp4")
     assert (info.has_audio, info.width, info.height) == (False, 192, 64)
     assert info.duration == pytest.approx(0.5, abs=1 / 30)
@@ -376,7 +376,7 @@ def test_a_film_ends_where_it_began_and_has_the_songs_length(make_images, tmp_pa
     beat[::12000] = 1.0
     write_audio(tmp_path / "song.mp3", beat, 48000)
     render = wanted.render.model_copy(update={"song": str(tmp_path / "song.mp3"), "seconds": 0.8})
-    latent_walk.film(tmp_path / "song.mp4", samplers, render)
+    latent_walk.write_walk(tmp_path / "song.mp4", samplers, render)
     info = probe(tmp_path / "song.mp4")
     assert info.has_audio
     assert info.duration == pytest.approx(0.8, abs=1 / 30)

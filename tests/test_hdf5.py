@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import make_pictures, make_piece
 
-from dancing.clips.dataset import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, DatasetError, open_dataset, write_dataset
+from dancing.clips.dataset import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, open_dataset, write_dataset
 from dancing.errors import UserError
+from dancing.h5 import DatasetError
 
 ATTRIBUTES = {"fps": 30, "width": 24, "height": 32, "fit": "letterbox", "n_mfcc": 4}
 
@@ -56,7 +57,7 @@ def test_pieces_with_and_without_pictures(tmp_path: Path):
 
 
 @pytest.fixture
-def dancers(tmp_path: Path) -> Iterator[Dataset]:
+def pose_models(tmp_path: Path) -> Iterator[Dataset]:
     """Ben's pictures are most, Ann has fewer, Cleo has landmarks alone; one clip is in no folder."""
     clips = [("a", "ann", 30), ("b", "ben", 25), ("c", "ben", 9), ("d", "", 9), ("e", "cleo", 99)]
     pieces = [
@@ -69,11 +70,11 @@ def dancers(tmp_path: Path) -> Iterator[Dataset]:
         yield dataset
 
 
-def test_one_subject_among_several(dancers: Dataset):
-    assert [piece.subject for piece in dancers.pieces] == ["ann", "ben", "ben", "", "cleo"]
-    assert list(dancers.subjects().items()) == [("ben", 34), ("ann", 30), ("", 9)]
+def test_one_subject_among_several(pose_models: Dataset):
+    assert [piece.subject for piece in pose_models.pieces] == ["ann", "ben", "ben", "", "cleo"]
+    assert list(pose_models.subjects().items()) == [("ben", 34), ("ann", 30), ("", 9)]
     for name, pieces in (("ann", ["a"]), ("ben", ["b", "c"]), ("", ["d"]), (None, ["b", "c"])):
-        chosen = dancers.of_subject(name)
+        chosen = pose_models.of_subject(name)
         assert [piece.name for piece in chosen.pieces] == pieces
         assert chosen.of_subject(name).pieces == chosen.pieces
 
@@ -86,14 +87,14 @@ def test_one_subject_among_several(dancers: Dataset):
         ("../ben", r"gan\.subject: \.\./ben has no clip .* skipped are in data/features/report\.json"),
     ],
 )
-def test_a_subject_that_cannot_be_learnt_is_told(dancers: Dataset, name: str, message: str):
+def test_a_subject_that_cannot_be_learnt_is_told(pose_models: Dataset, name: str, message: str):
     with pytest.raises(UserError, match=message):
-        dancers.of_subject(name)
+        pose_models.of_subject(name)
 
 
 @pytest.mark.parametrize("name", [None, "", "cleo"])
-def test_nobody_has_pictures(dancers: Dataset, name: str | None):
-    unseen = replace(dancers, pieces=[piece for piece in dancers.pieces if piece.subject == "cleo"])
+def test_nobody_has_pictures(pose_models: Dataset, name: str | None):
+    unseen = replace(pose_models, pieces=[piece for piece in pose_models.pieces if piece.subject == "cleo"])
     assert unseen.subjects() == {}
     with pytest.raises(UserError, match=r"d\.h5: no pictures; give videos, or train without pictures"):
         unseen.of_subject(name)

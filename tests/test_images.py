@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dancing.clips.dataset import SPLITS
 from dancing.errors import UserError
+from dancing.h5 import SPLITS
 from dancing.media.video import VideoWriter
 from dancing.noise_to_image.dataset import open_images, write_images
 from dancing.noise_to_image.sources import (

@@ -10,11 +10,11 @@ from dancing.training.losses import (
     GanLoss,
     MotionLoss,
     SeedVaeLoss,
-    dissimilarity,
     feature_matching,
     gradient_penalty,
     kl_to_normal,
-    slope_penalty,
+    r1_penalty,
+    ssim_loss,
 )
 
 
@@ -32,15 +32,15 @@ def test_dissimilarity_is_what_ssim_lacks_where_its_window_fits(batch, height, w
     padded = [torch.nn.functional.pad(pictures, (10, 10, 10, 10)) for pictures in (fake, real)]  # it pads by itself
     _, maps = structural_similarity_index_measure(*padded, data_range=1.0, return_full_image=True)
     fits = maps[..., 15 : height + 5, 15 : width + 5]
-    torch.testing.assert_close(dissimilarity(2 * fake - 1, 2 * real - 1), 1 - fits.mean())
+    torch.testing.assert_close(ssim_loss(2 * fake - 1, 2 * real - 1), 1 - fits.mean())
 
 
 def test_dissimilarity_sees_what_is_faint_and_can_be_learnt():
     real = torch.full((1, 3, 24, 24), -0.9)
     real[..., 8:16] = -0.8  # a fold in dark clothes, a twentieth of the brightness between black and white
     flat = torch.full_like(real, -0.85).requires_grad_()
-    assert float(dissimilarity(real, real)) == pytest.approx(0, abs=1e-6)
-    loss = dissimilarity(flat, real)
+    assert float(ssim_loss(real, real)) == pytest.approx(0, abs=1e-6)
+    loss = ssim_loss(flat, real)
     assert loss > 0.1
     loss.backward()
     lit = -flat.grad.mean(dim=(0, 1, 2))  # where the loss wants it brighter
@@ -131,9 +131,9 @@ def test_the_penalty_is_nil_where_the_slope_is_one():
 
 def test_the_slope_penalty_is_the_squared_slope_of_a_patch():
     pictures = torch.randn(2, 1, 2, 2)
-    assert float(slope_penalty(lambda x: [(3 * x, [])], pictures)) == pytest.approx(9.0)  # four patches, one pixel each
-    assert float(slope_penalty(lambda x: [(3 * x, []), (x, [])], pictures)) == pytest.approx(16.0)
-    assert float(slope_penalty(lambda x: [(0 * x, [])], pictures)) == 0.0
+    assert float(r1_penalty(lambda x: [(3 * x, [])], pictures)) == pytest.approx(9.0)  # four patches, one pixel each
+    assert float(r1_penalty(lambda x: [(3 * x, []), (x, [])], pictures)) == pytest.approx(16.0)
+    assert float(r1_penalty(lambda x: [(0 * x, [])], pictures)) == 0.0
 
 
 def test_scores_are_probabilities_for_bce_alone():

@@ -18,7 +18,7 @@ from dancing.music_to_pose.motion_vae import MotionVae, MotionVaeConfig
 from dancing.noise_to_image.deep_discriminator import DeepDiscriminator
 from dancing.noise_to_image.digits_gan import DigitsGanConfig
 from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig
-from dancing.pose_to_image.person_crops import Crops
+from dancing.pose_to_image.person_crops import PersonCrops
 from dancing.pose_to_image.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.training.param_tanh import CnnParamTanh
@@ -254,7 +254,7 @@ def test_round_the_dancer_it_is_painted_elsewhere_is_the_plate_and_there_is_no_s
     generator.plates.fill_(-0.5)
     generator.paint.bias.data[3] = 50.0  # the mask is open everywhere
     step = 2**config.levels
-    crops = Crops.around(poses.numpy(), 128, 96, config.margin + step // 2, step)
+    crops = PersonCrops.around(poses.numpy(), 128, 96, config.margin + step // 2, step)
     with torch.no_grad():
         pictures = generator.pictures(poses)
         painted = generator(

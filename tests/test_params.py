@@ -50,7 +50,7 @@ def test_what_pyyaml_reads_as_text_is_a_number_here():
         ({"render__seconds": "all"}, "render.seconds: expected number, got 'all'"),
         ({"vae__prior": "flows"}, "vae.prior: expected 'flow' or 'normal', got 'flows'"),
         ({"prior__beats": 0}, "prior.beats: expected greater than or equal to 1, got 0"),
-        ({"render__snap": 0.2}, "render.snap: expected less than or equal to 0.15, got 0.2"),
+        ({"render__beat_warp": 0.2}, "render.beat_warp: expected less than or equal to 0.15, got 0.2"),
         ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
         (

@@ -144,8 +144,8 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
 
     models = mlflow.search_logged_models([experiment.experiment_id], output_format="list")
     assert {model.name for model in models} == {"song_to_poses", "poses_to_pictures"}
-    painter = next(model for model in models if model.name == "poses_to_pictures")
-    predict = mlflow.pyfunc.load_model(painter.model_uri).predict
+    image_model = next(model for model in models if model.name == "poses_to_pictures")
+    predict = mlflow.pyfunc.load_model(image_model.model_uri).predict
     assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)
 
 

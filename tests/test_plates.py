@@ -1,4 +1,4 @@
-"""Plates: the room without the dancer, and which clips were filmed in the same one."""
+"""Backgrounds: the room without the dancer, and which clips were filmed in the same one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
 from dancing.pose_to_image.background import (
     SAME_SETUP,
-    Plates,
-    background_plate,
-    background_plates,
+    Backgrounds,
+    background_distance,
+    estimate_background,
+    estimate_backgrounds,
     nearest_setup,
-    plate_distance,
     reach,
-    unobstructed,
+    visible_background,
 )
 
 SIZE = 64
@@ -59,7 +59,7 @@ def batch(dataset: Dataset, piece: Piece) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_plate_is_the_room_even_where_the_dancer_mostly_stands(tmp_path):
     dataset = filmed(tmp_path, [("a", "train", 40, EMPTY)])
-    shown = levels(background_plate(*batch(dataset, dataset.pieces[0])))
+    shown = levels(estimate_background(*batch(dataset, dataset.pieces[0])))
     median = np.median(dataset.frames(dataset.pieces[0]), axis=0)
     assert abs(shown - EMPTY).mean() < 0.3 * abs(median - EMPTY).mean()
 
@@ -70,7 +70,7 @@ def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
         ("a3", "val", 9, EMPTY), ("a1_end", "test", 9, EMPTY),
     ]  # fmt: skip
     dataset = filmed(tmp_path, clips)
-    plates = background_plates(dataset)
+    plates = estimate_backgrounds(dataset)
     assert plates.pictures.shape == (2, 3, SIZE, SIZE)
     assert plates.of_clip == {
         "a1.mp4": 0, "a2.mp4": 0, "a3.mp4": 0, "a1_end.mp4": 0, "b1.mp4": 1, "b2.mp4": 1,
@@ -79,7 +79,7 @@ def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
         assert abs(levels(plate) - room).mean() < 2
     for piece in dataset.pieces:
         assert plates.of(piece) == nearest_setup(plates.pictures, *batch(dataset, piece))
-    again = background_plates(dataset)
+    again = estimate_backgrounds(dataset)
     assert torch.equal(again.pictures, plates.pictures)
     assert again.of_clip == plates.of_clip
 
@@ -96,24 +96,24 @@ def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
 )
 def test_what_is_the_same_set_up(tmp_path, name, room, setups):
     dataset = filmed(tmp_path, [("a", "train", 30, EMPTY), ("b", "train", 20, room)])
-    assert len(background_plates(dataset).pictures) == setups, name
+    assert len(estimate_backgrounds(dataset).pictures) == setups, name
 
 
 def test_pieces_of_one_clip_are_one_clip(tmp_path):
     clips = [("a.0", "train", 20, EMPTY), ("a.1", "val", 9, EMPTY), ("a.2", "test", 9, EMPTY)]
     dataset = filmed(tmp_path, clips)
     whole = replace(dataset, pieces=[replace(piece, clip="a.mp4") for piece in dataset.pieces])
-    assert background_plates(whole).of_clip == {"a.mp4": 0}
+    assert estimate_backgrounds(whole).of_clip == {"a.mp4": 0}
 
 
 def test_a_dancer_who_always_fills_the_picture_leaves_no_room():
     landmarks, frames = torch.full((5, 33, 2), 0.5), torch.rand(5, 3, 64, 2) * 2 - 1
     landmarks[:, ::2, 1], landmarks[:, 1::2, 1] = 0, 1  # limbs from top to bottom of a narrow picture
     landmarks[:, 11:13, 1], landmarks[:, 23:25, 1] = 0, 1
-    nothing = unobstructed(landmarks, frames)
+    nothing = visible_background(landmarks, frames)
     assert nothing.isnan().all()
-    assert torch.equal(background_plate(landmarks, frames), frames.median(dim=0).values)
-    assert plate_distance(nothing, frames[0]) == float("inf")
+    assert torch.equal(estimate_background(landmarks, frames), frames.median(dim=0).values)
+    assert background_distance(nothing, frames[0]) == float("inf")
     assert nearest_setup(frames, landmarks, frames) == 0
 
 
@@ -130,7 +130,7 @@ def test_how_far_the_dancer_reaches_beyond_his_landmarks(tmp_path, radius):
     piece = dataset.pieces[0]
     attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
     write_dataset(tmp_path / "hat.h5", attributes, [(piece, np.stack([dressed(pose) for pose in piece.landmarks]))])
-    plates = Plates(as_plate(EMPTY)[None], {piece.clip: 0})
+    plates = Backgrounds(as_plate(EMPTY)[None], {piece.clip: 0})
     with open_dataset(tmp_path / "hat.h5") as hats:
         assert radius - 2 <= reach(hats, plates) <= radius
     nobody = tmp_path / "nobody.h5"
@@ -142,7 +142,7 @@ def test_how_far_the_dancer_reaches_beyond_his_landmarks(tmp_path, radius):
 def test_no_training_clip_no_plates(tmp_path):
     dataset = filmed(tmp_path, [("a", "train", 5, EMPTY), ("b", "test", 9, EMPTY)])
     with pytest.raises(ValueError, match="no training piece"):
-        background_plates(replace(dataset, pieces=dataset.split("test")))
+        estimate_backgrounds(replace(dataset, pieces=dataset.split("test")))
 
 
 @given(seed=st.integers(0, 999), gain=st.floats(0.92, 1.08), hidden=st.floats(0, 0.9))
@@ -150,15 +150,15 @@ def test_distance_does_not_see_exposure_nor_what_is_hidden(seed, gain, hidden):
     rng = np.random.default_rng(seed)
     room = rng.uniform(10, 230, (16, 16, 3))
     plate, brighter = as_plate(room), as_plate(room * gain)
-    assert plate_distance(plate, plate) == 0
+    assert background_distance(plate, plate) == 0
     mask = torch.from_numpy(rng.random((16, 16)) < hidden)
     brighter[:, mask] = float("nan")
-    assert plate_distance(plate, brighter) <= (1.5 if not mask.all() else float("inf"))
-    assert plate_distance(plate, as_plate(rng.uniform(10, 230, (16, 16, 3)))) > SAME_SETUP
+    assert background_distance(plate, brighter) <= (1.5 if not mask.all() else float("inf"))
+    assert background_distance(plate, as_plate(rng.uniform(10, 230, (16, 16, 3)))) > SAME_SETUP
 
 
 def test_black_bars_tell_nothing():
     left, right = EMPTY.copy(), OTHER.copy()
     left[:, 8:], right[:, 8:] = 0, 0  # a narrow picture between wide bars
-    assert plate_distance(as_plate(left), as_plate(right)) > SAME_SETUP
-    assert plate_distance(as_plate(left * 0), as_plate(right * 0)) == 0
+    assert background_distance(as_plate(left), as_plate(right)) > SAME_SETUP
+    assert background_distance(as_plate(left * 0), as_plate(right * 0)) == 0

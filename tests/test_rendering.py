@@ -15,7 +15,8 @@ from PIL import Image
 import stages.render
 from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
-from dancing.inference import load_painter
+from dancing.inference import load_generator
+from dancing.media.song import read_song
 from dancing.media.video import probe, read_audio, read_frames, write_audio
 from dancing.render import panels, plots
 from dancing.training.gan import train_gan
@@ -115,17 +116,17 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
 
 
 def test_a_song_as_long_as_it_is(trained: Path):
-    song = panels.read_song(trained / "song.wav", 30, 4, None)
+    song = read_song(trained / "song.wav", 30, 4, None)
     assert song.features.shape == (90, 27)
     assert song.sound.shape == (3 * 48_000, 2)
     with pytest.raises(UserError, match="less than one frame"):
-        panels.read_song(trained / "song.wav", 30, 4, 0.01)
+        read_song(trained / "song.wav", 30, 4, 0.01)
 
 
 # -------------------------------------------------------------------------------------------------------- layouts
 
 
-def film(*options: str) -> Path:
+def write_walk(*options: str) -> Path:
     """`python -m stages.render`, run here and now."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["stages.render", "--out", "y.mp4", *options])
@@ -244,11 +245,11 @@ def test_a_contact_sheet_is_about_twice_as_wide_as_high(count: int, size: tuple[
 
 
 def test_panels_side_by_side(trained: Path):
-    painter, poses = load_painter(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
-    assert painter is not None
+    image_model, poses = load_generator(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
+    assert image_model is not None
     shown = {
         "skeleton": panels.skeletons(poses, 90, 80),
-        "ours": panels.paintings(poses, painter, 90, 80),
+        "ours": panels.generated(poses, image_model, 90, 80),
     }
     pictures = list(panels.side_by_side(shown))
     assert [picture.shape for picture in pictures] == [(90, 160, 3)] * 3

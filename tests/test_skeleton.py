@@ -10,7 +10,6 @@ from dancing.body.skeleton import (
     LANDMARKS,
     LIMBS,
     MIRROR,
-    Figure,
     PoseSpace,
     limb_heatmaps,
     mirrored,
@@ -64,26 +63,26 @@ SIZE = st.tuples(st.integers(32, 500), st.integers(32, 500))
 
 @given(size=SIZE, scale=st.floats(0.2, 3), place=st.tuples(st.floats(-2, 2), st.floats(-2, 2)), seed=st.integers(0, 99))
 def test_a_fitted_dance_stands_where_and_as_large_as_the_figure(size, scale, place, seed):
-    figure = Figure.of([dance(60), dance(40, phase=0.3) * 0.9], *size)
+    figure = Placement.of([dance(60), dance(40, phase=0.3) * 0.9], *size)
     other = (dance(90, phase=seed / 9) * scale + np.array(place)).astype(np.float32)
     fitted = figure.fit(other)
     assert fitted.shape == other.shape
     assert fitted.dtype == np.float32
-    own = Figure.of([fitted], *size)
+    own = Placement.of([fitted], *size)
     np.testing.assert_allclose(
         [own.torso, own.place, own.ground], [figure.torso, figure.place, figure.ground], rtol=1e-3, atol=0.05
     )
     # One scale for x and y, in pixels: every step is the other's, so much larger.
-    grown = figure.torso / Figure.of([other], *size).torso
+    grown = figure.torso / Placement.of([other], *size).torso
     np.testing.assert_allclose(np.diff(fitted, axis=0), np.diff(other, axis=0) * grown, atol=2e-4 * max(grown, 1))
 
 
 def test_a_figure_s_own_clip_and_a_still_stay_as_they_are():
     clip = dance(60)
     for frames in (clip, clip[:1]):
-        figure = Figure.of([frames], width=72, height=128)
+        figure = Placement.of([frames], width=72, height=128)
         np.testing.assert_allclose(figure.fit(frames), frames, atol=1e-6)
-        assert Figure.from_dict(figure.to_dict()) == figure
+        assert Placement.from_dict(figure.to_dict()) == figure
 
 
 def test_a_figure_in_numbers():
@@ -93,7 +92,7 @@ def test_a_figure_in_numbers():
     pose[:, 27:33, 1] = 0.85
     pose[:, 31, 1] = 0.9
     pose[0, 27:33, 1] = 0.4  # a jump
-    assert Figure.of([pose], 100, 200).to_dict() == {
+    assert Placement.of([pose], 100, 200).to_dict() == {
         "torso": pytest.approx(60), "place": pytest.approx(50), "ground": pytest.approx(180), "width": 100,
         "height": 200,
     }  # fmt: skip

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dancing.metrics.motion import jerk, prepare
 from dancing.metrics.rhythm import beat_alignment, beat_f1
-from dancing.music_to_pose.beat_warping import pace, snap
+from dancing.music_to_pose.beat_warping import pace
 
 SIZE = np.array([360, 640])
 BEATS = np.arange(0.25, 20, 0.5)
@@ -32,7 +32,7 @@ def scores(pixels, beats, fps=30):
 @pytest.mark.parametrize("late", [0.06, -0.06, 0.12])
 def test_a_late_dance_comes_on_the_beat(fps, late):
     pixels = dance(20 * fps, fps, late)
-    before, after = scores(pixels, BEATS, fps), scores(snap(pixels, BEATS, fps), BEATS, fps)
+    before, after = scores(pixels, BEATS, fps), scores(warp_to_beats(pixels, BEATS, fps), BEATS, fps)
     assert after[0] > 0.9
     assert after[0] >= before[0]
     assert after[1] > before[1] + 0.1
@@ -41,26 +41,26 @@ def test_a_late_dance_comes_on_the_beat(fps, late):
 
 def test_ends_length_and_type_are_kept():
     pixels = dance(600, late=0.1).astype(np.float32)
-    snapped = snap(pixels, BEATS, 30)
+    snapped = warp_to_beats(pixels, BEATS, 30)
     assert snapped.shape == pixels.shape
     assert snapped.dtype == np.float32
     np.testing.assert_allclose(snapped[[0, -1]], pixels[[0, -1]], atol=1e-3)
     assert np.abs(snapped - pixels).max() > 1
-    np.testing.assert_array_equal(snapped, snap(pixels, BEATS, 30))
+    np.testing.assert_array_equal(snapped, warp_to_beats(pixels, BEATS, 30))
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 60])
 def test_without_beats_or_rests_nothing_changes(frames):
     pixels = dance(frames, late=0.1)
-    assert (snap(pixels, [], 30) == pixels).all()
-    assert (snap(pixels, [-1.0, 99.0], 30) == pixels).all()
+    assert (warp_to_beats(pixels, [], 30) == pixels).all()
+    assert (warp_to_beats(pixels, [-1.0, 99.0], 30) == pixels).all()
     still = np.repeat(pixels[:1], 90, axis=0)
-    assert (snap(still, BEATS, 30) == still).all()
+    assert (warp_to_beats(still, BEATS, 30) == still).all()
 
 
 def test_a_dance_on_the_beat_is_left_alone():
     pixels = dance(600)
-    np.testing.assert_allclose(snap(pixels, BEATS, 30), pixels, atol=2)
+    np.testing.assert_allclose(warp_to_beats(pixels, BEATS, 30), pixels, atol=2)
 
 
 @given(
@@ -86,4 +86,4 @@ def test_a_beat_shows_the_rest_near_it():
 
 def test_limit_is_a_share():
     with pytest.raises(ValueError, match="limit"):
-        snap(dance(30), BEATS, 30, limit=1.0)
+        warp_to_beats(dance(30), BEATS, 30, limit=1.0)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from conftest import make_pictures, make_piece
 
-from dancing.body.skeleton import Figure, PoseSpace
+from dancing.body.skeleton import PoseSpace
 from dancing.clips.dataset import open_dataset, write_dataset
 from dancing.errors import UserError
-from dancing.inference import Dancer, Painter, SongToPoses
+from dancing.inference import MusicToPose, MusicToPoseModule, PoseToImage
 from dancing.music_to_pose.task import window_lengths
 from dancing.music_to_pose.windows import Windows
 from dancing.training.common import CrashState, Ema, Means, check_finite, generator, load_checkpoint, save_checkpoint
@@ -246,14 +246,14 @@ def test_seeds_name_their_purpose():
 def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path: Path, model: str, prior: str):
     dataset = make_dataset()
     learn(dataset, make_params({"vae.model": model, "vae.prior": prior}), tmp_path / "out", tmp_path / "crash")
-    dancer = Dancer.load(tmp_path / "out/best.pt", guidance=1.5)
+    dancer = MusicToPose.load(tmp_path / "out/best.pt", guidance=1.5)
     assert (dancer.prior is not None) == (model == "motion" and prior == "flow")
     song = dataset.pieces[0].audio
     for frames in (1, 17, 64):
-        assert dancer.dance(song[:frames], 1, 1.0).shape == (frames, 33, 2)
-    assert np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 1, 1.0))
-    assert not np.array_equal(dancer.dance(song, 1, 1.0), dancer.dance(song, 2, 1.0))
-    assert SongToPoses(dancer)(torch.from_numpy(song)[None]).shape == (1, 64, 33, 2)
+        assert dancer.generate(song[:frames], 1, 1.0).shape == (frames, 33, 2)
+    assert np.array_equal(dancer.generate(song, 1, 1.0), dancer.generate(song, 1, 1.0))
+    assert not np.array_equal(dancer.generate(song, 1, 1.0), dancer.generate(song, 2, 1.0))
+    assert MusicToPoseModule(dancer)(torch.from_numpy(song)[None]).shape == (1, 64, 33, 2)
     moved = dancer.traversal(song, 1, 1.0, dims=2, values=(-1, 0, 1))
     assert moved.shape == (2, 3, dancer.window if model == "lstm" else len(song), 33, 2)
     assert not np.array_equal(moved[0, 0], moved[0, 2])
@@ -262,7 +262,7 @@ def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path:
 def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(frames=16)
     train_gan(dataset, make_params().gan, tmp_path / "out", tmp_path / "crash")
-    pictures = list(Painter.load(tmp_path / "out/best.pt").paint(dataset.pieces[0].landmarks, chunk=5))
+    pictures = list(PoseToImage.load(tmp_path / "out/best.pt").paint(dataset.pieces[0].landmarks, chunk=5))
     assert len(pictures) == 16
     assert pictures[0].shape == (32, 32, 3)
     assert pictures[0].dtype == np.uint8
@@ -281,11 +281,11 @@ def test_the_gan_learns_one_subject_of_several(make_params, tmp_path: Path):
         for wanted, learnt, scale in (("ann", "ann", 0.5), (None, "ben", 1.0)):
             gan = make_params({"gan.subject": wanted, "gan.epochs": 1}).gan
             train_gan(dataset, gan, tmp_path / "out", tmp_path / "crash")
-            painter = Painter.load(tmp_path / "out/best.pt")
-            assert painter.subject == learnt
+            image_model = PoseToImage.load(tmp_path / "out/best.pt")
+            assert image_model.subject == learnt
             train = next(p for p in dataset.pieces if p.name == f"{learnt}_train")
-            assert painter.figure == Figure.of([train.landmarks], 32, 32)
-            assert painter.figure.torso == pytest.approx(scale * 8, abs=0.1)
+            assert image_model.figure == Placement.of([train.landmarks], 32, 32)
+            assert image_model.figure.torso == pytest.approx(scale * 8, abs=0.1)
         with pytest.raises(UserError, match=r"gan\.subject: cleo has no clip"):
             train_gan(dataset, make_params({"gan.subject": "cleo"}).gan, tmp_path / "out", tmp_path / "crash")
 
@@ -295,15 +295,15 @@ def test_a_painter_of_another_version_is_told(make_dataset, make_params, tmp_pat
     content = load_checkpoint(tmp_path / "best.pt", "train_gan")
     save_checkpoint(tmp_path / "old.pt", {key: value for key, value in content.items() if key != "figure"})
     with pytest.raises(UserError, match=r"old\.pt: of another version \('figure'\); run the stage train_gan again"):
-        Painter.load(tmp_path / "old.pt")
+        PoseToImage.load(tmp_path / "old.pt")
 
 
 def test_checkpoints_that_are_missing_or_broken_are_told(tmp_path: Path):
     with pytest.raises(UserError, match="the stage train_vae makes it"):
-        Dancer.load(tmp_path / "none.pt")
+        MusicToPose.load(tmp_path / "none.pt")
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="run the stage train_gan again"):
-        Painter.load(tmp_path / "bad.pt")
+        PoseToImage.load(tmp_path / "bad.pt")
 
 
 def test_training_needs_neither_librosa_nor_mediapipe_nor_dvc():

@@ -140,7 +140,7 @@ class Prior(Section):
     epochs: Count
     steps_per_epoch: Count
     lr: Positive
-    unheard: Share
+    cond_drop_prob: Share
     ema: Annotated[_Number, Field(ge=0, lt=1)]
     seed: Seed
 
@@ -168,19 +168,17 @@ class Gan(GanTraining):
     subject: str | None
     baseline: bool
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
-    previous: Share
     l1_weight: NotNegative
     ssim_weight: NotNegative
     person_weight: NotNegative
     face_weight: NotNegative
     feature_weight: NotNegative
-    perceptual_weight: NotNegative
 
 
 class NoiseGan(GanTraining):
     model: Literal["dcgan", "digits"]
     categories: Annotated[int, Field(ge=0, le=50)]
-    discriminator: Literal["deep", "table"]
+    discriminator: Literal["deep", "original"]
     augment: bool
 
 
@@ -208,7 +206,7 @@ class Render(Section):
     fps: Annotated[_Number, Field(ge=1, le=120)] | None
     temperature: NotNegative
     guidance: NotNegative
-    snap: Annotated[_Number, Field(ge=0, le=0.15)]
+    beat_warp: Annotated[_Number, Field(ge=0, le=0.15)]
     quality: Annotated[int, Field(ge=0, le=51)]
     stills: Count
     seed: Seed

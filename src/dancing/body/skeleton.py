@@ -152,7 +152,7 @@ _ABOVE_GROUND = 0.9
 
 
 @dataclass(frozen=True)
-class Figure:
+class Placement:
     """Where and how large a subject stands in the picture, to fit others' dances to: T frames, sizes in px."""
 
     torso: float  # median length from mid-hip to mid-shoulder
@@ -162,8 +162,8 @@ class Figure:
     height: int
 
     @classmethod
-    def of(cls, clips: Sequence[np.ndarray], width: int, height: int) -> "Figure":
-        """The figure of clips of one subject and one camera, (T, 33, 2) each in [0, 1] of a width x height picture."""
+    def of(cls, clips: Sequence[np.ndarray], width: int, height: int) -> "Placement":
+        """Return the placement in clips of one subject and one camera, each (T, 33, 2) in [0, 1] of the image."""
         size = np.array([width, height], dtype=np.float32)
         scales, roots = zip(*(torso_and_root(clip * size) for clip in clips), strict=True)
         lower = np.concatenate([clip[:, _FEET, 1].max(axis=1) for clip in clips]) * height  # (T,)
@@ -176,9 +176,9 @@ class Figure:
         )
 
     def fit(self, landmarks: np.ndarray) -> np.ndarray:
-        """A whole dance (T, 33, 2) in [0, 1] of the same picture, made as large as the figure, on its floor, about its
+        """A whole dance (T, 33, 2) in [0, 1] of the same picture, made as large as the subject, on its floor, about its
         place; float32. The dance's path and proportions stay its own."""
-        own = Figure.of([landmarks], self.width, self.height)
+        own = Placement.of([landmarks], self.width, self.height)
         size = np.array([self.width, self.height])
         moved = (landmarks * size - [own.place, own.ground]) * (self.torso / own.torso) + [self.place, self.ground]
         return (moved / size).astype(np.float32)
@@ -188,7 +188,7 @@ class Figure:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "Figure":
+    def from_dict(cls, plain: dict[str, Any]) -> "Placement":
         return cls(**plain)
 
 

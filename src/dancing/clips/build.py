@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dancing.clips.dataset import Piece, Split
+from dancing.clips.dataset import Piece
 from dancing.clips.extraction import ClipFeatures
 from dancing.errors import UserError
+from dancing.h5 import Split
 from dancing.media.framing import Framing
 from dancing.media.video import read_frames
 from dancing.params import Data

@@ -21,21 +21,20 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
 No librosa, MediaPipe, OpenCV or PyAV here: the training side reads this file on machines that have none of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
 
 from dancing.errors import UserError
 from dancing.files import written_whole
+from dancing.h5 import DatasetError, Split, open_checked
 from dancing.media.downbeats import METRES
 
 FORMAT, VERSION = "dancing-dataset", 3
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 #: Audio features in the order in which models see them, with the attribute that says what they are.
 AUDIO_SEQUENCES = {
@@ -69,10 +68,6 @@ def feature_names(n_mfcc: int) -> list[str]:
 def subject_title(subject: str) -> str:
     """A subject's name as people read it."""
     return subject or "(no folder)"
-
-
-class DatasetError(UserError):
-    """The file is missing, is not ours, or breaks the schema; the message names file and group."""
 
 
 @dataclass(frozen=True)
@@ -241,32 +236,6 @@ class Dataset:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-Contents = TypeVar("Contents")
-
-
-def open_checked(path: Path, form: str, version: int, read: Callable[[h5py.File], Contents]) -> Contents:
-    """Open a file of this form and version for `read`, which keeps it open in what it returns.
-
-    Raises DatasetError naming what is wrong and where, also for a key that `read` misses; the file is closed then.
-    """
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; the stage build_hdf5 makes it") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: not readable as HDF5 ({error}); delete it and run build_hdf5 again") from None
-    try:
-        if file.attrs.get("format") != form or file.attrs.get("version") != version:
-            raise DatasetError(f"{path}: not a {form} file of version {version}; run build_hdf5 again")
-        return read(file)
-    except KeyError as error:
-        file.close()
-        raise DatasetError(f"{path}: incomplete ({error.args[0]}); run build_hdf5 again") from None
-    except DatasetError:
-        file.close()
-        raise
 
 
 def open_dataset(path: str | Path) -> Dataset:

@@ -1,17 +1,5 @@
-"""The test part through the trained models, beside chance, controls and ceiling."""
+"""Measuring on the test part, beside chance levels, controls and ceilings.
 
-from dancing.evaluation.common import means
-from dancing.evaluation.generated import GeneratedResult, critic_gap, evaluate_generated
-from dancing.evaluation.images import ImageResult, evaluate_images
-from dancing.evaluation.motion import MotionResult, evaluate_motion
-
-__all__ = [
-    "GeneratedResult",
-    "ImageResult",
-    "MotionResult",
-    "critic_gap",
-    "evaluate_generated",
-    "evaluate_images",
-    "evaluate_motion",
-    "means",
-]
+Trained models and the test part of a dataset go in; tables of metrics, plots and comparison videos come out. `motion`
+and `images` measure the dance, `generated` the image systems; `pictures` and `sample_sheets` show what was measured.
+"""

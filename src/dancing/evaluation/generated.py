@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from dancing.errors import UserError
-from dancing.features.feature_distance import LEARNT, Likeness, diversity
-from dancing.inference import Sampler
+from dancing.features.feature_distance import REFERENCE_IMAGES, FeatureDistance, diversity
+from dancing.media.pixels import from_uint8
 from dancing.metrics.bootstrap import percentiles, resampled
 from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row
@@ -21,10 +20,12 @@ from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.classifier import Classifier
 from dancing.noise_to_image.conv_vae import ConvVae
 from dancing.noise_to_image.dataset import ImageDataset
+from dancing.noise_to_image.inference import NoiseToImage
+from dancing.noise_to_image.losses import ImageVaeLoss
+from dancing.noise_to_image.models import GANS
 from dancing.noise_to_image.train_classifier import train_classifier
-from dancing.training.common import generator, load_checkpoint, pick_device
-from dancing.training.losses import ImageVaeLoss
-from dancing.training.registry import build_gan, config_from_dict
+from dancing.training.checkpoints import open_checkpoint
+from dancing.training.device import make_rng, pick_device
 
 TOGETHER = 250  # pictures looked at at once
 CLASSIFIED = 5000  # training pictures, at most, that Frechet distances are taken from
@@ -43,7 +44,7 @@ class GeneratedResult:
 
 
 def evaluate_generated(
-    dataset: ImageDataset, samplers: Mapping[str, Sampler], samples: int, feature_steps: int, seed: int
+    dataset: ImageDataset, samplers: Mapping[str, NoiseToImage], samples: int, feature_steps: int, seed: int
 ) -> GeneratedResult:
     """Draw `samples` pictures with each model, at most as many as are held out, and measure.
 
@@ -61,13 +62,13 @@ def evaluate_generated(
         on held-out pictures.
     """
     device, count = pick_device(), min(samples, dataset.count("test"))
-    real, learnt = dataset.spread("test", count), dataset.spread("train", count)
+    real, learnt = dataset.evenly_spaced("test", count), dataset.evenly_spaced("train", count)
     labels = {split: _spread(values, count) for split, values in dataset.labels.items()}
-    pictures = {name: sampler.draw(sampler.noise(count, seed)) for name, sampler in samplers.items()}
+    pictures = {name: sampler.generate(sampler.noise(count, seed)) for name, sampler in samplers.items()}
     known = {"real": labels.get("test"), "train": labels.get("train")}
     for name, sampler in samplers.items():
         if sampler.encodes:
-            pictures[f"{name}_again"] = sampler.draw(sampler.encode(real))
+            pictures[f"{name}_again"] = sampler.generate(sampler.encode(real))
             known[f"{name}_again"] = labels.get("test")
     mean = learnt.mean(axis=0, keepdims=True).round().astype(np.uint8)
     pictures |= {"real": real, "train": learnt, "mean_picture": np.repeat(mean, count, axis=0)}
@@ -85,7 +86,7 @@ def evaluate_generated(
 
 
 def _spread(values: np.ndarray, count: int) -> np.ndarray:
-    """The same rows as `ImageDataset.spread` takes."""
+    """The same rows as `ImageDataset.evenly_spaced` takes."""
     return values[np.linspace(0, len(values) - 1, min(count, len(values))).astype(int)]
 
 
@@ -97,8 +98,10 @@ def _judge(dataset: ImageDataset, count: int, steps: int, seed: int, device: tor
     """A classifier for grey pictures with labels, an own feature network for colours; grey ones without labels have
     neither, and so no column but diversity."""
     if dataset.channels == 3:
-        likeness = Likeness.learnt(dataset.spread("train", LEARNT), None, None, steps, seed, device)
-        return lambda pictures, _: likeness.row(pictures, None, None)
+        feature_distance = FeatureDistance.fit(
+            dataset.evenly_spaced("train", REFERENCE_IMAGES), None, None, steps, seed, device
+        )
+        return lambda pictures, _: feature_distance.row(pictures, None, None)
     if "train" in dataset.labels:
         return _Classes.of(dataset, count, steps, seed, device).row
     return lambda *_: {}
@@ -114,7 +117,7 @@ class _Classes:
     @classmethod
     def of(cls, dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> "_Classes":
         net = train_classifier(dataset, steps, seed, device)
-        features, _ = _seen(net, dataset.spread("train", CLASSIFIED), device)
+        features, _ = _seen(net, dataset.evenly_spaced("train", CLASSIFIED), device)
         return cls(net, FrechetReference.of(features, count, seed), device, seed)
 
     def row(self, pictures: np.ndarray, labels: np.ndarray | None) -> Row:
@@ -128,16 +131,16 @@ def _seen(net: Classifier, pictures: np.ndarray, device: torch.device) -> tuple[
     """Features (N, D) and probabilities (N, K)."""
     features, probabilities = [], []
     for first in range(0, len(pictures), TOGETHER):
-        shown = torch.from_numpy(pictures[first : first + TOGETHER]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        shown = from_uint8(pictures[first : first + TOGETHER]).to(device)
         features.append(net.features(shown))
         probabilities.append(net.classes(features[-1]).softmax(dim=1))
     return torch.cat(features).cpu().double().numpy(), torch.cat(probabilities).cpu().double().numpy()
 
 
 @torch.inference_mode()
-def _nats(dataset: ImageDataset, sampler: Sampler, seed: int) -> dict[str, Any]:
+def _nats(dataset: ImageDataset, sampler: NoiseToImage, seed: int) -> dict[str, Any]:
     """The bound on the likelihood of each held-out picture, latents drawn once: sum of cross-entropy and KL."""
-    test, rng, loss = Images(dataset, "test", sampler.device), generator(seed), ImageVaeLoss(1.0)
+    test, rng, loss = Images(dataset, "test", sampler.device), make_rng(seed), ImageVaeLoss(1.0)
     bounds: list[torch.Tensor] = []
     for first in range(0, len(test), TOGETHER):
         pictures = test.batch(list(range(first, min(first + TOGETHER, len(test)))))
@@ -155,19 +158,17 @@ def critic_gap(dataset: ImageDataset, checkpoint: Path, samples: int, seed: int)
 
     0 where it judges pictures, and more the better it knows the training ones by heart. Raises UserError where the
     checkpoint can't be read."""
-    content, device = load_checkpoint(checkpoint, "train_gan"), pick_device()
-    try:
-        critic: Any = build_gan(config_from_dict(content["config"]))[1]
-        critic.load_state_dict(content["discriminator"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{checkpoint}: of another version ({error}); run the stage train_gan again") from None
-    critic.to(device).eval()
+    device = pick_device()
+    with open_checkpoint(checkpoint, "train_gan") as content:
+        _, discriminator = GANS.build(GANS.from_dict(content["config"]))
+        discriminator.load_state_dict(content["discriminator"])
+    discriminator.to(device).eval()
 
     def scores(split: Any) -> np.ndarray:
         images = Images(dataset, split, device)
         rows = np.linspace(0, len(images) - 1, min(samples, len(images))).astype(int).tolist()
         batches = (images.batch(rows[first : first + TOGETHER]) for first in range(0, len(rows), TOGETHER))
-        return torch.cat([critic(batch)[0][0].flatten() for batch in batches]).cpu().double().numpy()
+        return torch.cat([discriminator(batch)[0][0].flatten() for batch in batches]).cpu().double().numpy()
 
     seen, unseen = scores("train"), scores("test")
     draws = resampled(len(seen), seed) @ seen / len(seen) - resampled(len(unseen), seed + 1) @ unseen / len(unseen)

@@ -1,4 +1,4 @@
-"""The test part as painters draw it, beside the real pictures and beside what asks for no painter.
+"""The test part as image_models draw it, beside the real pictures and beside what asks for no image_model.
 
 Letters: N frames compared, H x W pixels.
 """
@@ -15,13 +15,13 @@ import torch
 from dancing.body import detection
 from dancing.clips.dataset import Dataset
 from dancing.evaluation.common import held_out
-from dancing.features.feature_distance import LEARNT, Likeness
-from dancing.inference import Painter
+from dancing.features.feature_distance import REFERENCE_IMAGES, FeatureDistance
 from dancing.media.video import VideoWriter, read_frames
 from dancing.metrics import image, image_table
 from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.controls import nearest_poses
-from dancing.training.common import pick_device
+from dancing.pose_to_image.inference import PoseToImage
+from dancing.training.device import pick_device
 
 #: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
 RUN = 10
@@ -41,14 +41,19 @@ class ImageResult:
 
 
 def evaluate_images(
-    dataset: Dataset, painters: Mapping[str, Painter], dances: Sequence[np.ndarray], frames: int, feature_steps: int,
-    quality: int, seed: int,
-) -> ImageResult:  # fmt: skip
+    dataset: Dataset,
+    image_models: Mapping[str, PoseToImage],
+    dances: Sequence[np.ndarray],
+    frames: int,
+    feature_steps: int,
+    quality: int,
+    seed: int,
+) -> ImageResult:
     """Paint at most `frames` test poses in runs of neighbours, and measure.
 
     Args:
         dataset: all of whose pieces have pictures.
-        painters: row names -> trained models; "ours" must be there.
+        image_models: row names -> trained models; "ours" must be there.
         dances: generated poses, (T, 33, 2) in [0, 1] one a test piece.
         frames: pictures compared.
         feature_steps: batches that the own feature network learns from.
@@ -58,7 +63,7 @@ def evaluate_images(
     Returns:
         Rows, all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES` but where said otherwise:
 
-        - each painter's name;
+        - each image_model's name;
         - nearest: the training picture whose pose is nearest, what playing real pictures would look like;
         - shuffled: ours of other poses, the chance level of what looks at the pose;
         - reencoded: the real pictures, once through the video codec that render writes: what no eye misses;
@@ -80,26 +85,27 @@ def evaluate_images(
 
     clips = [pieces[i].clip for i, _, _ in cut]
     pictures = {
-        name: _painted(painter, poses, [painter.setups[clip] for clip in clips]) for name, painter in painters.items()
+        name: _painted(image_model, poses, [image_model.setups[clip] for clip in clips])
+        for name, image_model in image_models.items()
     }
     library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a row for each of `train`
     nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
     pictures["nearest"] = np.stack([dataset.frame(*train[row]) for row in nearest])
     pictures["reencoded"] = _reencoded(real, dataset.fps, quality)
     pictures["real"] = real
-    danced = _painted(painters["ours"], danced_poses, [0] * len(cut))
+    danced = _painted(image_models["ours"], danced_poses, [0] * len(cut))
     found = _redetected(pictures | {"ours_danced": danced})
 
-    # Whole runs change places: those pictures are what the painter makes of the other poses, and are not made again.
+    # Whole runs change places: those are the model's images of the other poses, not generated again.
     elsewhere = np.roll(np.arange(len(real)), RUN * (len(cut) // 2) or len(real) // 2)
     pictures["shuffled"], found["shuffled"] = pictures["ours"][elsewhere], found["ours"][elsewhere]
-    some = np.linspace(0, len(train) - 1, min(LEARNT, len(train))).astype(int)
+    some = np.linspace(0, len(train) - 1, min(REFERENCE_IMAGES, len(train))).astype(int)
     learnt = np.stack([dataset.frame(*train[row]) for row in some])
     pictures["mean_frame"] = np.repeat(learnt.mean(axis=0, keepdims=True).round().astype(np.uint8), len(real), axis=0)
 
     boxes = image.person_boxes(landmarks, visibility, dataset.width, dataset.height)
     steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
-    likeness = Likeness.learnt(learnt, library[some], runs, feature_steps, seed, pick_device())
+    feature_distance = FeatureDistance.fit(learnt, library[some], runs, feature_steps, seed, pick_device())
 
     def row(name: str) -> Row:
         shown, cells = image.as_tensor(pictures[name]), Row()
@@ -107,7 +113,7 @@ def evaluate_images(
             cells |= image_table.fidelity_row(shown, image.as_tensor(real), boxes, runs, seed)
         if name in found:
             cells |= redetection(found[name], landmarks, visibility)
-        return cells | steadiness.row(shown, runs, seed) | likeness.row(pictures[name], landmarks, runs)
+        return cells | steadiness.row(shown, runs, seed) | feature_distance.row(pictures[name], landmarks, runs)
 
     def redetection(detected: np.ndarray, asked: np.ndarray, seen: np.ndarray) -> Row:
         return image_table.redetection_row(detected, asked, seen, dataset.width, dataset.height, runs, seed)
@@ -125,9 +131,9 @@ def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
     return [candidates[k] for k in np.linspace(0, len(candidates) - 1, count).astype(int)]
 
 
-def _painted(painter: Painter, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
+def _painted(image_model: PoseToImage, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
     """Run by run, each in its camera set-up: a picture may depend on the one before it."""
-    return np.stack([shot for run, setup in zip(poses, setups, strict=True) for shot in painter.paint(run, setup)])
+    return np.stack([shot for run, setup in zip(poses, setups, strict=True) for shot in image_model.render(run, setup)])
 
 
 def _reencoded(pictures: np.ndarray, fps: int, quality: int) -> np.ndarray:

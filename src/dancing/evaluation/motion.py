@@ -1,4 +1,4 @@
-"""The table of motion: trained dancers on the test songs, beside chance, controls and the real dance.
+"""The table of motion: trained pose_models on the test songs, beside chance, controls and the real dance.
 
 Letters: T frames of a dance.
 """
@@ -10,7 +10,6 @@ import numpy as np
 
 from dancing.clips.dataset import Dataset, Piece
 from dancing.evaluation.common import held_out
-from dancing.inference import Dancer
 from dancing.metrics import controls
 from dancing.metrics.motion import Motion, mean, prepare
 from dancing.metrics.rhythm import LockingSpectrum, locking_spectrum
@@ -24,7 +23,8 @@ from dancing.metrics.table import (
     song_means,
     summarise,
 )
-from dancing.music_to_pose.beat_warping import snap
+from dancing.music_to_pose.beat_warping import warp_to_beats
+from dancing.music_to_pose.inference import MusicToPose
 from dancing.music_to_pose.retrieval import Retrieval
 
 LONG = 60.0  # s, of the dance that shows whether a dancer dies down
@@ -40,12 +40,12 @@ class MotionResult:
 
 
 def evaluate_motion(
-    dataset: Dataset, dancers: Mapping[str, Dancer], temperature: float, seeds: int, seed: int
+    dataset: Dataset, pose_models: Mapping[str, MusicToPose], temperature: float, seeds: int, seed: int
 ) -> MotionResult:
     """Dance to every test song and measure.
 
     Args:
-        dancers: row names -> trained models; "ours" must be there, and has rows beside it that others don't.
+        pose_models: row names -> trained models; "ours" must be there, and has rows beside it that others don't.
         temperature: of every dance.
         seeds: takes of every song by every dancer.
         seed: of the bootstrap, the nulls, the jitter and the wrong songs.
@@ -54,7 +54,7 @@ def evaluate_motion(
         Rows, all of `METRICS` but where said otherwise:
 
         - each dancer's name;
-        - ours_snapped: ours after `snap`;
+        - ours_beat_warped: ours after `warp_to_beats`;
         - retrieval, frozen, jitter: the controls;
         - real: the ceiling;
         - ours_to_other_music, real_to_other_music: the same dances against wrong beats, `RHYTHM` alone: chance;
@@ -66,7 +66,7 @@ def evaluate_motion(
     """
     pieces = held_out(dataset)
     size = (dataset.fps, dataset.width, dataset.height)
-    takes = _takes(dataset, pieces, dancers, temperature, seeds, seed)
+    takes = _takes(dataset, pieces, pose_models, temperature, seeds, seed)
 
     real, train = (
         [prepare(piece.landmarks, piece.visibility, *size) for piece in part]
@@ -90,7 +90,9 @@ def evaluate_motion(
         spectra[other] = _spectra(motions[name], wrong)
         rows[other] = rhythm_row(motions[name], spectra[other], wrong, clips, seed)
 
-    long = [measured(dancers["ours"].dance(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces]
+    long = [
+        measured(pose_models["ours"].generate(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces
+    ]
     rows["ours_60s"] = song_means([[amount_scores(dance, reference)] for dance in long], clips, AMOUNT, seed)
 
     shown = {name: [dances[0] for dances in part] for name, part in takes.items()}
@@ -99,16 +101,21 @@ def evaluate_motion(
 
 
 def _takes(
-    dataset: Dataset, pieces: Sequence[Piece], dancers: Mapping[str, Dancer], temperature: float, seeds: int, seed: int
+    dataset: Dataset,
+    pieces: Sequence[Piece],
+    pose_models: Mapping[str, MusicToPose],
+    temperature: float,
+    seeds: int,
+    seed: int,
 ) -> dict[str, list[list[np.ndarray]]]:
     """Every made dance: row -> [piece][take] (T, 33, 2)."""
     takes = {
-        name: [[dancer.dance(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
-        for name, dancer in dancers.items()
+        name: [[dancer.generate(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
+        for name, dancer in pose_models.items()
     }
     pixels, size = np.array([dataset.width, dataset.height]), (dataset.fps, dataset.width, dataset.height)
-    takes["ours_snapped"] = [
-        [snap(dance * pixels, piece.beats, dataset.fps) / pixels for dance in dances]
+    takes["ours_beat_warped"] = [
+        [warp_to_beats(dance * pixels, piece.beats, dataset.fps) / pixels for dance in dances]
         for dances, piece in zip(takes["ours"], pieces, strict=True)
     ]
     retrieval = Retrieval.fit(dataset)

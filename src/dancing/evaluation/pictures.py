@@ -16,6 +16,7 @@ from dancing.errors import UserError
 from dancing.evaluation.common import held_out
 from dancing.evaluation.images import ImageResult
 from dancing.evaluation.motion import MotionResult
+from dancing.media.song import SOUND_RATE
 from dancing.media.video import MediaError, VideoWriter, read_audio
 from dancing.metrics.image import as_tensor, inside, ssim
 from dancing.metrics.motion import FPS, prepare
@@ -130,7 +131,7 @@ def _save_columns(path: Path, shown: Mapping[str, np.ndarray]) -> None:
 
 
 def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
-    """What is heard in the comparison: the first test song from its start, (n, 2) at `panels.SOUND_RATE`.
+    """What is heard in the comparison: the first test song from its start, (n, 2) at `SOUND_RATE`.
 
     Read it before the hard work: a comparison without its music would tell nothing, so there is none.
 
@@ -139,15 +140,15 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
     """
     piece = held_out(dataset)[0]
     try:
-        sound = read_audio(clips / piece.clip, panels.SOUND_RATE, channels=2)
+        sound = read_audio(clips / piece.clip, SOUND_RATE, channels=2)
     except MediaError as error:
         raise UserError(
             f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
             "the clips that are there"
         ) from error
     # Where the sound ends before the piece begins, one sample is left, and silence follows.
-    start = min(round(piece.start * panels.SOUND_RATE), len(sound) - 1)
-    return sound[start : start + round(VIDEO_SECONDS * panels.SOUND_RATE)].copy()  # a long clip's rest is let go
+    start = min(round(piece.start * SOUND_RATE), len(sound) - 1)
+    return sound[start : start + round(VIDEO_SECONDS * SOUND_RATE)].copy()  # a long clip's rest is let go
 
 
 def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
@@ -157,7 +158,7 @@ def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np
     shown = {name: panels.skeletons(dance, PANEL_HEIGHT, width) for name, dance in dances.items()}
     size = {"width": len(dances) * width, "height": PANEL_HEIGHT + panels.CAPTION_HEIGHT}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=panels.SOUND_RATE, crf=23) as video:
+    with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=SOUND_RATE, crf=23) as video:
         for picture in panels.captioned(shown, width):
             video.write(picture)
 

@@ -14,7 +14,7 @@ from dancing.metrics.bootstrap_cells import Clips, Row
 from dancing.metrics.feature_reference import FeatureReference
 
 #: Real training pictures that features are learnt from, evenly spread; every other of them is the reference.
-LEARNT = 600
+REFERENCE_IMAGES = 600
 FEATURE_SEED = 1000  # added to the seed: whatever drew the pictures was trained with, this is another network
 
 
@@ -26,7 +26,7 @@ def diversity(pictures: torch.Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class FeatureDistance:
     """An own feature network and how it sees real training pictures."""
 
     net: FeatureNet
@@ -34,24 +34,24 @@ class Likeness:
     seed: int
 
     @classmethod
-    def learnt(
+    def fit(
         cls, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None, steps: int, seed: int,
         device: torch.device,
-    ) -> "Likeness":  # fmt: skip
+    ) -> "FeatureDistance":  # fmt: skip
         """The network learns how real pictures are spoilt, in `steps` batches.
 
-        pictures: (N, H, W, 3) uint8, `LEARNT` or so of the training part. landmarks: (N, 33, 2), of the person who
-        alone is looked at; None: the whole picture is. clips: which run of neighbours each picture of the sets to come
+        pictures: (N, H, W, 3) uint8, at most `REFERENCE_IMAGES` of the training part. landmarks: (N, 33, 2), of the person
+        who alone is looked at; None: the whole picture is. clips: which run of neighbours each picture of the sets to come
         is of; None: each is one by itself, and the sets are as large as the reference.
         """
-        net, _ = train_features(pictures, landmarks, "degradation", steps, seed + FEATURE_SEED, device)
+        net, _ = train_features(pictures, landmarks, steps, seed + FEATURE_SEED, device)
         features = _pooled(net, pictures[::2], None if landmarks is None else landmarks[::2])
         clips = range(len(features)) if clips is None else clips
         return cls(net, FeatureReference.of(features, clips, seed), seed)
 
     def row(self, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None) -> Row:
         """`FEATURES` of pictures (N, H, W, 3) uint8: MMD, its ratio to the floor, density, coverage; the rest as of
-        `learnt`."""
+        `fit`."""
         clips = range(len(pictures)) if clips is None else clips
         return self.reference.row(_pooled(self.net, pictures, landmarks), clips, self.seed)
 

@@ -49,25 +49,6 @@ class FeatureNet(nn.Module):
         return torch.cat([*means, *spreads], dim=1)
 
 
-class PoseHead(nn.Module):
-    """33 landmarks from the coarsest level: each the mean place under its own heatmap.
-
-    Sun et al., Integral Human Pose Regression, ECCV 2018. Unlike a dense layer it fits pictures of any size.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.maps = nn.Sequential(*_conv(width, width, dilation=2), nn.Conv2d(width, 33, 1))
-
-    def forward(self, layers: list[torch.Tensor]) -> torch.Tensor:
-        """A `FeatureNet`'s levels -> landmarks (B, 33, 2) in [0, 1]."""
-        maps = self.maps(layers[-1])  # (B, 33, H / 8, W / 8)
-        height, width = maps.shape[-2:]
-        share = maps.flatten(2).softmax(dim=-1).unflatten(2, (height, width))
-        x, y = ((torch.arange(n, device=maps.device) + 0.5) / n for n in (width, height))
-        return torch.stack([(share.sum(dim=2) * x).sum(dim=-1), (share.sum(dim=3) * y).sum(dim=-1)], dim=-1)
-
-
 def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> tuple[nn.Module, nn.Module]:
     conv = nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
     nn.init.kaiming_normal_(conv.weight, a=0.2)

@@ -1,11 +1,9 @@
-"""Training of the own feature network: on landmarks, for a perceptual loss; on spoilt pictures, for a metric.
+"""Training of the own feature network: it learns to tell how images were degraded.
 
-A metric in the features that a painter was trained with would flatter it, so the two have different tasks and seeds.
-Letters: B batch, H x W picture, K = 4 ways to spoil a picture.
+Letters: B batch, H x W image, K = 4 degradations.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.body.skeleton import limb_heatmaps
-from dancing.features.feature_net import FeatureNet, PoseHead
-from dancing.training.common import cooled, generator
+from dancing.features.feature_net import FeatureNet
+from dancing.media.pixels import from_uint8
+from dancing.training.device import make_rng
+from dancing.training.optimization import cosine_lr
 
 BATCH, LR = 8, 2e-3
 Degradation = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
@@ -23,40 +23,35 @@ Degradation = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tens
 def train_features(
     pictures: np.ndarray,
     landmarks: np.ndarray | None,
-    task: Literal["pose", "degradation"],
     steps: int,
     seed: int,
     device: torch.device,
 ) -> tuple[FeatureNet, list[float]]:
-    """A network that has learnt from `steps` batches, ready for use, and the loss of every step.
+    """Train a network for `steps` batches. Returns it ready for use, and the loss of every step.
+
+    It learns how strongly the person was mixed with others, warped, blurred and made noisy, which are the faults of
+    generated images: quality learnt from images that one degrades oneself, after Liu et al., RankIQA, ICCV 2017.
 
     Args:
         pictures: (N, H, W, 3) uint8 of the training part, a few hundred of different moments; H and W multiples of 8.
         landmarks: (N, 33, 2) in [0, 1], the poses in them; None: there are none, and the whole picture counts.
-        task: "pose": find the 33 landmarks. "degradation": tell how strongly the person was mixed with others, melted,
-            blurred and made noisy, which are the faults of generated pictures; quality is learnt from pictures that one
-            spoils oneself, after Liu et al., RankIQA, ICCV 2017.
         steps: batches of 8.
         seed: of weights, order and degradations.
     """
     torch.manual_seed(seed)
     net = FeatureNet()
-    head: nn.Module = PoseHead(net.widths[-1]) if task == "pose" else nn.Linear(net.pooled_size, len(DEGRADATIONS))
+    head = nn.Linear(net.pooled_size, len(DEGRADATIONS))
     net, head = net.to(device), head.to(device)
     optimiser = torch.optim.Adam([*net.parameters(), *head.parameters()], lr=LR)
-    rng, losses = generator(seed), []
+    rng, losses = make_rng(seed), []
     for step in range(steps):
-        cooled(optimiser, LR, step, steps)
+        cosine_lr(optimiser, LR, step, steps)
         rows = torch.randint(len(pictures), (BATCH,), generator=rng).numpy()
         seen = scaled(pictures[rows]).to(device)
         poses = None if landmarks is None else torch.from_numpy(landmarks[rows]).to(device)
-        if task == "pose":
-            assert poses is not None
-            loss = F.l1_loss(head(net(seen)), poses)
-        else:
-            spoilt, strengths = degrade(seen, rng)
-            where = torch.ones_like(seen[:, :1]) if poses is None else person(poses, *seen.shape[-2:])
-            loss = F.l1_loss(head(net.pooled(spoilt, where)), strengths)
+        degraded, strengths = degrade(seen, rng)
+        where = torch.ones_like(seen[:, :1]) if poses is None else person(poses, *seen.shape[-2:])
+        loss = F.l1_loss(head(net.pooled(degraded, where)), strengths)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -66,7 +61,7 @@ def train_features(
 
 def scaled(pictures: np.ndarray) -> torch.Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], as the network wants them."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return from_uint8(pictures)
 
 
 def person(landmarks: torch.Tensor, height: int, width: int) -> torch.Tensor:

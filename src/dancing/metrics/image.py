@@ -168,7 +168,7 @@ def optical_flow(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow.setFinestScale(0)  # dancers are small here: half the size, the preset's, loses hands
+    flow.setFinestScale(0)  # pose_models are small here: half the size, the preset's, loses hands
     offsets, trusted = np.zeros((len(frames) - 1, *frames.shape[1:3], 2), np.float32), []
     for k, (before, after) in enumerate(pairwise(grey)):
         offsets[k] = back = flow.calc(after, before, None)  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
-"""Latents on the music's own clock: so many a beat, however fast the song is.
+"""Latents on the music's own clock: a fixed number of them a beat, however fast the song is.
 
 A grid of N points lies over T frames of music, point n at beat n / rate. A dance's moves last whole beats, so on this
-grid a step to the left and one to the right are neighbours at any tempo. Frames and points exchange by linear
+grid a step to the left and a step to the right are neighbours at any tempo. Frames and points exchange values by linear
 interpolation. Letters: B batch, T frames, N points, C channels.
 """
 
@@ -9,53 +9,55 @@ import math
 
 import torch
 
-from dancing.clips.dataset import BEAT_COLUMNS
-
 #: Beats a second where the music has none.
-IDLE = 2.0
+DEFAULT_TEMPO = 2.0
 
 
-def positions(audio: torch.Tensor, rate: float, fps: float) -> torch.Tensor:
-    """Where on the grid each frame lies, (B, T) float64, from the beat's phase in the audio features (B, T, F).
+def positions(beat_phase: torch.Tensor, rate: float, fps: float) -> torch.Tensor:
+    """Return where on the grid each frame lies, (B, T) float64.
 
-    Starts in [0, 1), never falls, grows by `rate` a beat, at 120 BPM where no beat is heard. A beat is a point.
+    It starts in [0, 1), never falls, and grows by `rate` a beat, at 120 BPM where there is no beat.
+
+    Args:
+        beat_phase: (B, T, 2) sine and cosine of the phase between one beat and the next; both 0 without a beat.
+        rate: points a beat.
+        fps: frames a second.
     """
-    beat = audio[..., -BEAT_COLUMNS : 2 - BEAT_COLUMNS]
-    if beat.device.type == "mps":  # has no float64; float32 would be a tenth of a point off after an hour
-        beat = beat.cpu()
-    sine, cosine = beat.double().unbind(-1)
+    if beat_phase.device.type == "mps":  # has no float64; float32 would be a tenth of a point off after an hour
+        beat_phase = beat_phase.cpu()
+    sine, cosine = beat_phase.double().unbind(-1)
     phase = torch.atan2(sine, cosine) / (2 * math.pi)  # (B, T) beats
-    heard = sine.square() + cosine.square() > 0.25  # without a beat both are 0
+    has_beat = sine.square() + cosine.square() > 0.25
     step = phase.diff(dim=-1)
     step = (step - step.round()).clamp_min(0)  # at most half a beat from frame to frame
-    step = torch.where(heard[..., 1:] & heard[..., :-1], step, IDLE / fps)
-    first = torch.where(heard[..., :1], phase[..., :1] % 1, 0.0)
+    step = torch.where(has_beat[..., 1:] & has_beat[..., :-1], step, DEFAULT_TEMPO / fps)
+    first = torch.where(has_beat[..., :1], phase[..., :1] % 1, 0.0)
     position = rate * torch.cat([first, first + step.cumsum(-1)], dim=-1)
     return position - position[..., :1].floor()
 
 
 def count(position: torch.Tensor) -> int:
-    """N, the number of points that the frames at these positions (B, T) lie between."""
+    """Return N, the number of points that the frames at these positions (B, T) lie between."""
     return int(position.max()) + 2
 
 
-def at(points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Points (B, N, C) of these numbers (B, T) -> (B, T, C)."""
+def take(points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return the points (B, N, C) with these numbers (B, T) -> (B, T, C)."""
     return points.gather(1, index[..., None].expand(-1, -1, points.shape[-1]))
 
 
-def spread(points: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-    """From points (B, N, C) to frames (B, T, C), linearly between two points."""
+def interpolate(points: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Return values at frames (B, T, C) of points (B, N, C), linearly between two points."""
     before = position.floor()
     share = (position - before).to(points)[..., None]
     index = before.long().to(points.device)
-    return torch.lerp(at(points, index), at(points, index + 1), share)
+    return torch.lerp(take(points, index), take(points, index + 1), share)
 
 
 def pool(frames: torch.Tensor, position: torch.Tensor, points: int) -> torch.Tensor:
-    """From frames (B, T, C) to points (B, N, C): means, a frame weighing the more the nearer it is to the point.
+    """Return values at points (B, N, C) of frames (B, T, C): means, weighted by how near a frame is to the point.
 
-    A point that no frame lies next to is 0.
+    A point without a frame beside it is 0.
     """
     batch, _, channels = frames.shape
     before = position.floor().long()

@@ -17,7 +17,7 @@ EFFORT = 0.1  # what the largest shift costs, as a share of what a rest on the b
 STEEPEST = 1.5  # largest slope of a monotone cubic between two knots, over the straight line's
 
 
-def snap(landmarks: np.ndarray, beats: ArrayLike, fps: float, limit: float = 0.15) -> np.ndarray:
+def warp_to_beats(landmarks: np.ndarray, beats: ArrayLike, fps: float, limit: float = 0.15) -> np.ndarray:
     """Play a dance a little faster here and slower there, so that its minima of speed fall on the music's beats.
 
     Args:

@@ -1,10 +1,8 @@
-"""What the next moves may be, given the music: a flow that turns noise into the latents of a `MotionVae`.
+"""A flow-matching prior over a motion VAE's latents: which moves go together, given beat and bar.
 
-Without it every latent is drawn by itself and no move lasts longer than a latent does. The flow has seen whole dances:
-its latents go together over many beats. Being convolutional it takes a song of any length in one go, without windows.
-
-Flow matching: Lipman et al., 2023. Classifier-free guidance: Ho and Salimans, 2022.
-Letters: B batch, N latents of Z numbers, F audio features, C conditions a latent.
+Lipman et al., Flow Matching for Generative Modeling, ICLR 2023. Music is followed more strongly by classifier-free
+guidance (Ho and Salimans, 2022). Letters: B batch, T frames, F audio features, N latents of Z numbers on the beat grid,
+C conditions.
 """
 
 import math
@@ -13,17 +11,21 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from dancing.clips.dataset import BEAT_COLUMNS
 from dancing.music_to_pose import beat_grid
-from dancing.music_to_pose.temporal import Trunk
+from dancing.music_to_pose.temporal import TemporalConvNet
 
-TIMES = 16  # channels for the flow's time
-STEPS = 12  # of Euler's method
+TIME_CHANNELS = 16  # of the flow's time
+MAX_FREQUENCY = 50.0  # of the embedding of time
+EULER_STEPS = 12
+CONDITION_LAYERS = 2
 
 
 @dataclass(frozen=True)
 class FlowPriorConfig:
-    latent_dim: int
+    """Sizes of the flow prior."""
+
+    latent_dim: int  # Z
+    beat_columns: int  # the last of the audio features
     hidden: int
     layers: int
     latents_per_beat: int
@@ -31,52 +33,63 @@ class FlowPriorConfig:
 
 
 class FlowPrior(nn.Module):
+    """The flow from normal noise to latents, `vae.prior: flow`."""
+
     mean: torch.Tensor  # (Z,) and
     std: torch.Tensor  # (Z,), of the training dances' latents
 
     def __init__(self, config: FlowPriorConfig) -> None:
         super().__init__()
         self.config, hidden = config, config.hidden
-        self.hear = Trunk(BEAT_COLUMNS + 1, hidden, 2)
-        self.clock = nn.Sequential(nn.Linear(TIMES, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
-        self.flow = Trunk(config.latent_dim + hidden, hidden, config.layers, modulation=hidden)
+        self.condition_encoder = TemporalConvNet(config.beat_columns + 1, hidden, CONDITION_LAYERS)
+        self.time_embedding = nn.Sequential(nn.Linear(TIME_CHANNELS, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
+        self.flow = TemporalConvNet(config.latent_dim + hidden, hidden, config.layers, modulation=hidden)
         self.velocity = nn.Conv1d(hidden, config.latent_dim, 1)
         nn.init.zeros_(self.velocity.weight)
         self.register_buffer("mean", torch.zeros(config.latent_dim))
         self.register_buffer("std", torch.ones(config.latent_dim))
 
     def condition(self, audio: torch.Tensor) -> torch.Tensor:
-        """What the flow hears of a song (B, T, F): beat and bar at each latent, and the tempo, (B, N, C).
+        """Return beat and bar at each latent, and the tempo, (B, N, C), of a song (B, T, F).
 
-        Not the timbre: a dozen songs would be learnt by heart, each with its one dance."""
-        rate = self.config.latents_per_beat
-        position = beat_grid.positions(audio, rate, self.config.fps)
-        points = beat_grid.pool(audio[..., -BEAT_COLUMNS:], position, beat_grid.count(position))
+        Timbre is left out: a dozen songs would be memorised, each with its one dance.
+        """
+        rate, beat = self.config.latents_per_beat, audio[..., -self.config.beat_columns :]
+        position = beat_grid.positions(beat[..., :2], rate, self.config.fps)
+        points = beat_grid.pool(beat, position, beat_grid.count(position))
         seconds = max(audio.shape[1] - 1, 1) / self.config.fps
         tempo = (position[:, -1] - position[:, 0]).to(audio) / rate / seconds  # (B,) beats/s
-        return torch.cat([points, (tempo - beat_grid.IDLE)[:, None, None].expand(-1, points.shape[1], 1)], dim=-1)
+        relative = (tempo - beat_grid.DEFAULT_TEMPO)[:, None, None]
+        return torch.cat([points, relative.expand(-1, points.shape[1], 1)], dim=-1)
 
     def forward(self, z: torch.Tensor, time: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Velocity (B, N, Z) at standardised latents z (B, N, Z) on their way, at time (B,) in [0, 1]."""
-        pitch = torch.exp(torch.linspace(0, math.log(50), TIMES // 2, device=time.device))
-        turns = time[:, None] * pitch
-        clock = self.clock(torch.cat([turns.sin(), turns.cos()], dim=-1))
-        return self.velocity(self.flow(torch.cat([z.mT, self.hear(condition.mT)], dim=1), clock)).mT
+        """Return the velocity (B, N, Z) at standardised latents z (B, N, Z), time (B,) in [0, 1]."""
+        frequency = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), TIME_CHANNELS // 2, device=time.device))
+        angle = time[:, None] * frequency
+        embedded = self.time_embedding(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        return self.velocity(self.flow(torch.cat([z.mT, self.condition_encoder(condition.mT)], dim=1), embedded)).mT
 
     @torch.no_grad()
-    def draw(self, audio: torch.Tensor, rng: torch.Generator, temperature: float, guidance: float) -> torch.Tensor:
-        """Latents (B, N, Z) for a song (B, T, F) from noise, whose spread is the temperature, by Euler steps.
+    def sample_latents(
+        self, audio: torch.Tensor, rng: torch.Generator, temperature: float, guidance: float
+    ) -> torch.Tensor:
+        """Return latents (B, N, Z) for a song (B, T, F), from noise by Euler's method.
 
-        guidance: 1 follows the music as in training, more exaggerates it, 0 doesn't hear it."""
+        Args:
+            audio: (B, T, F).
+            rng: on the CPU.
+            temperature: standard deviation of the noise.
+            guidance: 1 follows the music as in training, more exaggerates it, 0 ignores it.
+        """
         condition = self.condition(audio)
         shape = (*condition.shape[:2], self.config.latent_dim)
         z = temperature * torch.randn(shape, generator=rng).to(audio.device)
-        silence = torch.zeros_like(condition)
-        for step in range(STEPS):
-            time = torch.full((len(z),), step / STEPS, device=z.device)
+        no_condition = torch.zeros_like(condition)
+        for step in range(EULER_STEPS):
+            time = torch.full((len(z),), step / EULER_STEPS, device=z.device)
             velocity = self(z, time, condition)
             if guidance != 1:
-                unheard = self(z, time, silence)
-                velocity = unheard + guidance * (velocity - unheard)
-            z = z + velocity / STEPS
+                unconditional = self(z, time, no_condition)
+                velocity = unconditional + guidance * (velocity - unconditional)
+            z = z + velocity / EULER_STEPS
         return z * self.std + self.mean

@@ -5,9 +5,9 @@ from torch import nn
 
 
 class GatedBlock(nn.Module):
-    """Residual gated convolution; reaches `dilation` steps to both sides (van den Oord et al., WaveNet, 2016).
+    """Residual gated convolution that reaches `dilation` steps to both sides (van den Oord et al., WaveNet, 2016).
 
-    With a `modulation` its channels are shifted by a vector, as WaveNet's global condition does.
+    With a `modulation` its channels are shifted by a vector, like WaveNet's global condition.
     """
 
     def __init__(self, channels: int, dilation: int, modulation: int = 0) -> None:
@@ -17,29 +17,30 @@ class GatedBlock(nn.Module):
         self.shift = nn.Linear(modulation, 2 * channels) if modulation else None
 
     def forward(self, x: torch.Tensor, modulation: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, H, T), (B, E) -> (B, H, T)"""
-        both = self.dilated(x)
+        """(B, H, T), (B, E) -> (B, H, T)."""
+        gated = self.dilated(x)
         if self.shift is not None and modulation is not None:
-            both = both + self.shift(modulation)[..., None]
-        signal, gate = both.chunk(2, dim=1)
+            gated = gated + self.shift(modulation)[..., None]
+        signal, gate = gated.chunk(2, dim=1)
         return x + self.mix(torch.tanh(signal) * torch.sigmoid(gate))
 
 
-class Trunk(nn.Module):
+class TemporalConvNet(nn.Module):
     """Inputs (B, I, T) to hidden channels (B, H, T) through `layers` gated blocks, each reaching twice as far."""
 
     def __init__(self, inputs: int, channels: int, layers: int, modulation: int = 0) -> None:
         super().__init__()
-        self.enter = nn.Conv1d(inputs, channels, 1)
+        self.project = nn.Conv1d(inputs, channels, 1)
         self.blocks = nn.ModuleList(GatedBlock(channels, 2**i, modulation) for i in range(layers))
 
     def forward(self, x: torch.Tensor, modulation: torch.Tensor | None = None) -> torch.Tensor:
-        x = self.enter(x)
+        """(B, I, T), (B, E) -> (B, H, T)."""
+        x = self.project(x)
         for block in self.blocks:
             x = block(x, modulation)
         return x
 
 
-def reach(layers: int) -> int:
-    """Steps to each side that an output of a `Trunk` depends on."""
+def receptive_field(layers: int) -> int:
+    """Return how many steps to each side an output of a `TemporalConvNet` depends on."""
     return 2**layers - 1

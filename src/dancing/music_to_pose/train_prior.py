@@ -1,28 +1,23 @@
-"""The training loop of the flow that draws a motion VAE's latents."""
+"""The training loop of the flow over a motion VAE's latents."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from dancing.errors import UserError
-from dancing.music_to_pose.flow_prior import FlowPrior, FlowPriorConfig
+from dancing.music_to_pose.flow_prior import FlowPrior
+from dancing.music_to_pose.models import MODELS
 from dancing.music_to_pose.motion_vae import MotionVae
 from dancing.music_to_pose.windows import Windows
 from dancing.params import Prior
-from dancing.training.common import (
-    CrashState,
-    Ema,
-    Epoch,
-    History,
-    Means,
-    check_finite,
-    cooled,
-    generator,
-    progress,
-    show,
-)
-from dancing.training.registry import config_to_dict
+from dancing.training.checkpoints import Checkpoint, ResumeState
+from dancing.training.device import make_rng
+from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
+from dancing.training.optimization import Ema, cosine_lr
+from dancing.training.variational import reparameterize
+
+WEIGHT_DECAY, MAX_GRADIENT_NORM = 0.01, 1.0
+VALIDATION_BATCHES = 4
 
 
 class Latents:
@@ -51,12 +46,10 @@ class Latents:
         )
 
     def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents (B, R, Z), drawn from their posteriors, and conditions (B, R, C)."""
+        """Return latents (B, R, Z), sampled from their posteriors, and conditions (B, R, C)."""
         starts = self.starts[torch.randint(len(self.starts), (count,), generator=rng)]
         rows = (starts[:, None] + torch.arange(self.points)).to(self.mean.device)
-        mean = self.mean[rows]
-        noise = torch.randn(mean.shape, generator=rng).to(mean.device)
-        return mean + noise * torch.exp(0.5 * self.log_var[rows]), self.condition[rows]
+        return reparameterize(self.mean[rows], self.log_var[rows], rng), self.condition[rows]
 
 
 def train_prior(
@@ -65,84 +58,120 @@ def train_prior(
     val: Windows,
     prior: Prior,
     stretch: float,
-    crash: CrashState,
-    on_epoch: Callable[[Epoch], None],
-) -> tuple[dict, History]:
+    resume: ResumeState,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> Trained:
     """Learn which latents of a trained VAE go together.
 
-    Returns the averaged flow as a checkpoint's plain values ({"config", "state"}) and the losses by epoch. There is no
-    early stopping: the loss on a song or two says little of dances that are right in more ways than one.
-    Raises UserError where the dances are too short.
+    There is no early stopping: the loss on a song or two says little of dances that are right in more ways than one.
+
+    Args:
+        vae: trained.
+        train: the windows that it was trained on, and
+        val: validated on.
+        prior: the flow's settings.
+        stretch: dances are learnt from at three paces: as they are, and so much slower and faster.
+        resume: where the state after each epoch is kept.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The losses by epoch, and the averaged flow as a checkpoint, {"config", "state"}.
+
+    Raises:
+        UserError: the dances are too short, or a loss is not finite any more.
     """
+    trainer = _FlowTrainer(vae, train, val, prior, stretch)
     device = train.audio.device
-    config = FlowPriorConfig(
-        vae.config.latent_dim, prior.hidden, prior.layers, vae.config.latents_per_beat, vae.config.fps
+    runner = EpochRunner(
+        label=f"prior ({device.type})",
+        epochs=prior.epochs,
+        resume=resume,
+        shown=("train_flow", "val_flow"),
+        on_epoch=on_epoch,
     )
-    torch.manual_seed(prior.seed)
-    flow = FlowPrior(config).to(device)
-    vae.eval()
-    points = prior.beats * config.latents_per_beat
-    dances, held_out = Latents(vae, flow, train, stretch, points), Latents(vae, flow, val, 0.0, points)
-    if dances.points < 2:
-        raise UserError(
-            f"the longest dance has {dances.points} latents between its ends, a flow needs 2: give longer clips, "
-            "or set vae.prior to normal"
-        )
-    flow.mean.copy_(dances.mean.mean(dim=0))
-    flow.std.copy_(dances.mean.std(dim=0).clamp_min(1e-2))
-    ema = Ema(flow, prior.ema)
-    optimiser = torch.optim.AdamW(flow.parameters(), lr=prior.lr, weight_decay=0.01)
-    history: History = []
-    if state := crash.load():
-        flow.load_state_dict(state["flow"])
-        ema.model.load_state_dict(state["ema"])
-        optimiser.load_state_dict(state["optimiser"])
-        history = state["history"]
+    return Trained(runner.run(trainer).history, trainer.checkpoint())
 
-    steps = prior.steps_per_epoch
-    for epoch in (
-        bar := progress(range(len(history) + 1, prior.epochs + 1), f"prior ({device.type})", prior.epochs, len(history))
-    ):
-        rng, means = generator(prior.seed, epoch), Means()
-        flow.train()
+
+class _FlowTrainer:
+    def __init__(self, vae: MotionVae, train: Windows, val: Windows, prior: Prior, stretch: float) -> None:
+        self.prior, self.device = prior, train.audio.device
+        shared = {key: getattr(vae.config, key) for key in ("latent_dim", "beat_columns", "latents_per_beat", "fps")}
+        self.config = MODELS.config("flow", **prior.model_dump(), **shared)
+        torch.manual_seed(prior.seed)
+        self.flow = FlowPrior(self.config).to(self.device)
+        vae.eval()
+        points = prior.beats * vae.config.latents_per_beat
+        self.train = Latents(vae, self.flow, train, stretch, points)
+        self.val = Latents(vae, self.flow, val, 0.0, points)
+        if self.train.points < 2:
+            raise UserError(
+                f"the longest dance has {self.train.points} latents between its ends, a flow needs 2: give longer "
+                "clips, or set vae.prior to normal"
+            )
+        self.flow.mean.copy_(self.train.mean.mean(dim=0))
+        self.flow.std.copy_(self.train.mean.std(dim=0).clamp_min(1e-2))
+        self.ema = Ema(self.flow, prior.ema)
+        self.optimizer = torch.optim.AdamW(self.flow.parameters(), lr=prior.lr, weight_decay=WEIGHT_DECAY)
+
+    def train_epoch(self, epoch: int) -> Means:
+        prior, rng, means = self.prior, make_rng(self.prior.seed, epoch), Means()
+        steps = prior.steps_per_epoch
+        self.flow.train()
         for step in range((epoch - 1) * steps, epoch * steps):
-            cooled(optimiser, prior.lr, step, prior.epochs * steps)
-            latents, condition = dances.random(prior.batch_size, rng)
-            heard = torch.rand(len(condition), 1, 1, generator=rng) >= prior.unheard
-            loss = _flow_loss(flow, latents, condition * heard.to(device), rng)
-            optimiser.zero_grad(set_to_none=True)
+            cosine_lr(self.optimizer, prior.lr, step, prior.epochs * steps)
+            latents, condition = self.train.random(prior.batch_size, rng)
+            kept = torch.rand(len(condition), 1, 1, generator=rng) >= prior.cond_drop_prob
+            loss = flow_matching_loss(self.flow, latents, condition * kept.to(self.device), rng)
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
-            optimiser.step()
-            ema.update(flow, step)
+            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), MAX_GRADIENT_NORM)
+            self.optimizer.step()
+            self.ema.update(self.flow, step)
             means.add({"flow": loss})
-        losses = means.result("train_")
-        if held_out.points > 0:  # a dance of a beat has no point with frames on both sides
-            losses |= _validate(ema.model, held_out, prior.batch_size)
-        check_finite(means, losses, epoch, crash.path)
-        history.append({"epoch": epoch, **losses})
-        crash.save(
-            {"flow": flow.state_dict(), "ema": ema.model.state_dict(), "optimiser": optimiser.state_dict(),
-             "history": history}
-        )  # fmt: skip
-        show(bar, losses, "train_flow", "val_flow")
-        on_epoch(Epoch(epoch, losses, dict))
-    return {"config": config_to_dict(config), "state": ema.model.state_dict()}, history
+        return means
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Return the loss on the same runs with the same noise every time."""
+        if self.val.points < 1:  # a dance of a beat has no point with frames on both sides
+            return {}
+        rng = make_rng(0)
+        latents, condition = self.val.random(VALIDATION_BATCHES * self.prior.batch_size, rng)
+        assert isinstance(self.ema.model, FlowPrior)
+        return {"val_flow": float(flow_matching_loss(self.ema.model, latents, condition, rng))}
+
+    def samples(self) -> Samples:
+        return {}  # evaluate generates dances
+
+    def checkpoint(self) -> Checkpoint:
+        return {"config": MODELS.to_dict(self.config), "state": self.ema.model.state_dict()}
+
+    def state_dict(self) -> Checkpoint:
+        return {
+            "flow": self.flow.state_dict(), "ema": self.ema.model.state_dict(), "optimizer": self.optimizer.state_dict()
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Checkpoint) -> None:
+        self.flow.load_state_dict(state["flow"])
+        self.ema.model.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
-def _flow_loss(
-    flow: Any, latents: torch.Tensor, condition: torch.Tensor, rng: torch.Generator
-) -> torch.Tensor:  # fmt: skip
-    """Squared error of the velocity on the straight way from noise to latents (Lipman et al., 2023, eq. 23)."""
+def flow_matching_loss(
+    flow: FlowPrior, latents: torch.Tensor, condition: torch.Tensor, rng: torch.Generator
+) -> torch.Tensor:
+    """Return the squared error of the velocity on the straight path from noise to latents.
+
+    Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, eq. 23.
+
+    Args:
+        flow: the model.
+        latents: (B, R, Z).
+        condition: (B, R, C).
+        rng: on the CPU, of noise and time.
+    """
     target = (latents - flow.mean) / flow.std
     noise = torch.randn(target.shape, generator=rng).to(target.device)
     time = torch.rand(len(target), generator=rng).to(target.device)
-    way = torch.lerp(noise, target, time[:, None, None])
-    return (flow(way, time, condition) - (target - noise)).square().mean()
-
-
-@torch.no_grad()
-def _validate(flow: Any, held_out: Latents, batch_size: int) -> dict[str, float]:
-    """On the same runs and the same noise every time."""
-    rng = generator(0)
-    return {"val_flow": float(_flow_loss(flow, *held_out.random(4 * batch_size, rng), rng))}
+    path = torch.lerp(noise, target, time[:, None, None])
+    return (flow(path, time, condition) - (target - noise)).square().mean()

@@ -1,4 +1,4 @@
-"""Windows of sound and poses for the loops that learn motion, all on the device.
+"""Windows of audio features and poses for training, all on the device.
 
 Letters: B windows, T frames, F audio features, D pose dimensions.
 """
@@ -12,8 +12,8 @@ from dancing.body.skeleton import PoseSpace, mirrored
 from dancing.clips.dataset import Dataset, Piece
 
 
-def between(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """Rows (R, C) at places between them (...), on the CPU, linearly -> (..., C)."""
+def interpolate_rows(rows: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Return rows (R, C) at fractional indices (...), which are on the CPU, linearly -> (..., C)."""
     before = at.floor().clamp(0, len(rows) - 2)
     index, share = before.long().to(rows.device), (at - before).to(rows)
     return torch.lerp(rows[index], rows[index + 1], share[..., None])
@@ -48,12 +48,12 @@ class Windows:
         self.tiled_starts = torch.cat([torch.arange(first, last - length + 2, length) for first, last in self.pieces])
 
     def cut(self, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows that begin at `starts` (B,): audio (B, T, F) and pose (B, T, D)."""
+        """Return the windows that begin at `starts` (B,): audio (B, T, F) and pose (B, T, D)."""
         rows = (starts[:, None] + torch.arange(self.length)).to(self.audio.device)
         return self.audio[rows], self.pose[rows]
 
     def random(self, count: int, rng: torch.Generator, stretch: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Windows from anywhere, played faster or slower by up to `stretch`, sound and poses alike."""
+        """Return random windows, played faster or slower by up to `stretch`, audio and poses alike."""
         chosen = torch.randint(len(self.random_starts), (count,), generator=rng)
         starts, lasts = self.random_starts[chosen], self.random_lasts[chosen]
         if stretch == 0:
@@ -61,9 +61,9 @@ class Windows:
         pace = torch.exp((2 * torch.rand(count, generator=rng) - 1) * math.log1p(stretch)).double()
         pace = torch.minimum(pace, (lasts - starts) / (self.length - 1))  # not beyond the piece's end
         rows = starts[:, None] + pace[:, None] * torch.arange(self.length)
-        return between(self.audio, rows), between(self.pose, rows)
+        return interpolate_rows(self.audio, rows), interpolate_rows(self.pose, rows)
 
     def whole(self, pace: float) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Every piece as one window (1, T, F) and (1, T, D), played at `pace`: above 1 is faster."""
+        """Return every piece as one window (1, T, F) and (1, T, D), played at `pace`: above 1 is faster."""
         places = [torch.arange(first, last + 1e-6, pace, dtype=torch.float64) for first, last in self.pieces]
-        return [(between(self.audio, rows)[None], between(self.pose, rows)[None]) for rows in places]
+        return [(interpolate_rows(self.audio, rows)[None], interpolate_rows(self.pose, rows)[None]) for rows in places]

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, drawn, keras_init
+from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, keras_init
+from dancing.training.variational import reparameterize
 
 SIDE = 28  # px
 
@@ -48,7 +49,7 @@ class ConvVae(nn.Module):
         x = F.relu(self.up2(x))  # (B, 32, 28, 28)
         return self.paint(x)
 
-    def paint_latents(self, z: torch.Tensor) -> torch.Tensor:
+    def generate(self, z: torch.Tensor) -> torch.Tensor:
         """Latents (B, Z) -> the mean pictures (B, 1, 28, 28) in [-1, 1]."""
         return 2 * torch.sigmoid(self.decode(z)) - 1
 
@@ -58,4 +59,4 @@ class ConvVae(nn.Module):
         """Logits (B, 1, 28, 28), mean and log-variance (B, Z). `rng`, on the CPU, draws from the posterior; without it
         the mean is decoded."""
         mean, log_var = self.encode(pictures)
-        return self.decode(mean if rng is None else drawn(mean, log_var, rng)), mean, log_var
+        return self.decode(mean if rng is None else reparameterize(mean, log_var, rng)), mean, log_var

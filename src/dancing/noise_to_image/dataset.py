@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-from dancing.clips.dataset import SPLITS, DatasetError, Split, open_checked
 from dancing.files import written_whole
+from dancing.h5 import SPLITS, DatasetError, Split, open_checked
 
 FORMAT, VERSION = "dancing-images", 1
 CHUNK = 2**16  # bytes: a few pictures are read at once, or one large one
@@ -107,7 +107,7 @@ class ImageDataset:
         """What is sliced like an array (N, height, width, channels) uint8 and read from the file."""
         return self._file[split]["pictures"]
 
-    def spread(self, split: Split, count: int) -> np.ndarray:
+    def evenly_spaced(self, split: Split, count: int) -> np.ndarray:
         """At most `count` pictures of a split, evenly spaced, (n, height, width, channels) uint8: always the same."""
         total = self.count(split)
         rows = np.linspace(0, total - 1, min(count, total)).astype(int)

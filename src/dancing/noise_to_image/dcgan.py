@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.noise_to_image.deep_discriminator import DeepDiscriminator, DiscriminatorKind
+from dancing.training.adversarial import DiscriminatorOutputs
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, batch_norm, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -22,17 +23,17 @@ SLOPE = 0.3  # of Keras' LeakyReLU
 
 @dataclass(frozen=True)
 class DcganConfig:
-    side: int  # 64, 128 or 256
+    height: int  # px, of a square: 64, 128 or 256
     output: Output
     discriminator: DiscriminatorKind
-    normalised: bool  # batch norm in the table's; a critic with a gradient penalty must judge each by itself
+    batch_norm: bool  # in the original discriminator; with a gradient penalty images must not depend on each other
     categories: int = 0  # of the noise; the seed's has none
     noise: int = 100  # the seed's, not a knob
 
     @property
     def channels(self) -> list[int]:
         """Of the generator's maps after each doubling: 256, 128, 64 and for larger pictures 32, 16."""
-        return [256 // 2**level for level in range(int(math.log2(self.side // GRID)))]
+        return [256 // 2**level for level in range(int(math.log2(self.height // GRID)))]
 
 
 class DcganGenerator(nn.Module):
@@ -64,13 +65,13 @@ class DcganDiscriminator(nn.Module):
         sizes = [3, *reversed(config.channels)]
         self.down = nn.ModuleList(Conv2dSame(before, after, 4, stride=2) for before, after in pairwise(sizes))
         self.norms = nn.ModuleList(
-            batch_norm(channels, 2) if config.normalised else nn.Identity() for channels in sizes[1:]
+            batch_norm(channels, 2) if config.batch_norm else nn.Identity() for channels in sizes[1:]
         )
         self.dropout = nn.Dropout(0.3)
         self.score = nn.Linear(GRID * GRID * 256, 1)
         keras_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
         """Pictures (B, 3, S, S) -> logits (B, 1), the table's sigmoid being part of the loss, and layers' outputs."""
         x, features = pictures, []
         for down, norm in zip(self.down, self.norms, strict=True):
@@ -81,5 +82,5 @@ class DcganDiscriminator(nn.Module):
 
 def dcgan_discriminator(config: DcganConfig) -> nn.Module:
     if config.discriminator == "deep":
-        return DeepDiscriminator(3, config.side, config.side)
+        return DeepDiscriminator(3, config.height, config.height)
     return DcganDiscriminator(config)

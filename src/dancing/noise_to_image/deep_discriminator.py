@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dancing.training.adversarial import DiscriminatorOutputs
 from dancing.training.layers import he_init
 
 CHANNELS, WIDEST = 32, 256  # of the first maps, doubled with each halving up to
 GRID = 4  # px, at most, the shorter side of the last maps
 SLOPE = 0.2
 
-DiscriminatorKind = Literal["deep", "table"]  # ours, or the one that is in the generator's table
+DiscriminatorKind = Literal["deep", "original"]  # ours, or the one that came with the generator
 
 
 class DeepDiscriminator(nn.Module):
@@ -34,7 +35,7 @@ class DeepDiscriminator(nn.Module):
         self.score = nn.Linear(WIDEST, 1)
         he_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
         """Pictures (B, C, H, W) in [-1, 1] -> logits (B, 1), and layers' outputs."""
         x, features = pictures, []
         for down in self.down:

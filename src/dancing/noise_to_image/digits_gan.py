@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.noise_to_image.deep_discriminator import DeepDiscriminator, DiscriminatorKind
+from dancing.training.adversarial import DiscriminatorOutputs
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -53,7 +54,7 @@ class DigitsDiscriminator(nn.Module):
         self.score = nn.Linear(7 * 7 * 64, 1)
         keras_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
         """Pictures (B, 1, 28, 28) -> logits (B, 1), the table's sigmoid being part of the loss, and layers' outputs."""
         first = F.leaky_relu(self.down1((pictures + 1) / 2), SLOPE)  # (B, 64, 14, 14)
         second = F.leaky_relu(self.down2(self.dropout(first)), SLOPE)  # (B, 64, 7, 7)

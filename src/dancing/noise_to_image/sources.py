@@ -17,8 +17,8 @@ import joblib
 import numpy as np
 from PIL import Image, ImageOps
 
-from dancing.clips.dataset import Split
 from dancing.errors import UserError
+from dancing.h5 import Split
 from dancing.media.framing import Framing
 from dancing.media.video import VIDEO_SUFFIXES, MediaError, probe, read_frames
 from dancing.params import ImageData

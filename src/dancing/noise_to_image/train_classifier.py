@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.classifier import Classifier
 from dancing.noise_to_image.dataset import ImageDataset
-from dancing.training.common import cooled, generator
+from dancing.training.device import make_rng
+from dancing.training.optimization import cosine_lr
 
 BATCH, LR = 64, 2e-3
 SHIFT = 2  # px: pictures are moved by up to so many, so that it doesn't learn their place by heart
@@ -17,9 +18,9 @@ def train_classifier(dataset: ImageDataset, steps: int, seed: int, device: torch
     images, labels = Images(dataset, "train", device), torch.from_numpy(dataset.labels["train"]).long().to(device)
     torch.manual_seed(seed)
     net = Classifier(dataset.height, dataset.width, int(labels.max()) + 1).to(device)
-    optimiser, rng = torch.optim.Adam(net.parameters(), lr=LR), generator(seed)
+    optimiser, rng = torch.optim.Adam(net.parameters(), lr=LR), make_rng(seed)
     for step in range(steps):
-        cooled(optimiser, LR, step, steps)
+        cosine_lr(optimiser, LR, step, steps)
         rows = torch.randint(len(images), (BATCH,), generator=rng)
         x, y = (torch.randint(-SHIFT, SHIFT + 1, (2,), generator=rng)).tolist()
         moved = F.pad(images.batch(rows.tolist()), (x, -x, y, -y), value=-1.0)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.training.layers import drawn, he_init
+from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.layers import he_init
 from dancing.training.param_tanh import Output, output_layer
 
 CHANNELS = (16, 32, 64, 128)  # after each max pooling
@@ -86,13 +87,6 @@ class VaeGenerator(nn.Module):
         """Latents (B, Z) -> pictures (B, 3, H, W) in [-1, 1]."""
         return self.output(self.before_output(z))
 
-    def reconstruct(
-        self, pictures: torch.Tensor, rng: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Pictures (B, 3, H, W), drawn again from their posteriors; mean and log-variance (B, Z)."""
-        mean, log_var = self.encode(pictures)
-        return self(drawn(mean, log_var, rng)), mean, log_var
-
 
 class VaeCritic(nn.Module):
     def __init__(self, config: VaeGanConfig) -> None:
@@ -101,7 +95,7 @@ class VaeCritic(nn.Module):
         self.score = nn.Linear(config.flat, 1)
         he_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
+    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
         """Pictures (B, 3, H, W) -> unbounded scores (B, 1), and the outputs of its poolings."""
         x, features = pictures, []
         for layer in self.body:

@@ -1,59 +1,61 @@
-"""What the VAE of pictures learns from. Letters: B batch, C channels, H x W picture, Z latent."""
+"""The task of the VAE of images. Letters: B batch, C channels, H x W image, Z latent."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
-from dancing.noise_to_image.batches import Images, placed
-from dancing.noise_to_image.conv_vae import ConvVaeConfig
+from dancing.media.pixels import to_uint8
+from dancing.noise_to_image.batches import Images, channels_last
 from dancing.noise_to_image.dataset import ImageDataset
+from dancing.noise_to_image.losses import ImageVaeLoss
+from dancing.noise_to_image.models import VAES
 from dancing.params import ImageVae
-from dancing.pose_to_image.batches import to_uint8
-from dancing.training.common import Means, generator
-from dancing.training.losses import ImageVaeLoss, Scalars
-from dancing.training.registry import build_vae, config_to_dict
+from dancing.training.device import make_rng
+from dancing.training.epochs import Means, Scalars
 
-SAMPLES = 64  # pictures drawn after each epoch
-TOGETHER = 256  # pictures validated at once
+SAMPLES = 64  # images shown after each epoch
+VALIDATION_BATCH = 256
 
 
-class ImageTask:
-    """The seed's VAE of digits, with a loss that is a bound on the likelihood: a sum over pixels."""
+class ImageVaeTask:
+    """The original VAE of digits, with a loss that is a bound on the likelihood: a sum over pixels."""
 
-    cooled = True
+    cosine_decay = True
 
     def __init__(self, dataset: ImageDataset, vae: ImageVae, device: torch.device) -> None:
         self.vae, self.device = vae, device
         self.train, self.val = (Images(dataset, split, device) for split in ("train", "val"))
-        config = ConvVaeConfig(vae.latent_dim)
+        config = VAES.config(vae.model, **vae.model_dump(exclude={"model"}))
         torch.manual_seed(vae.seed)
-        self.model: Any = placed(build_vae(config), device)
+        (model,) = VAES.build(config)
+        self.model: Any = channels_last(model, device)  # any of `VAES`
         self.loss = ImageVaeLoss(vae.kl_weight)
-        self.content = {"config": config_to_dict(config)}
+        self.content = {"config": VAES.to_dict(config)}
 
-    def losses(self, rng: torch.Generator, warmup: float) -> Scalars:
-        pictures = self.train.random(self.vae.batch_size, rng)
-        logits, mean, log_var = self.model(pictures, rng)
-        return self.loss(logits, mean, log_var, pictures, warmup)
+    def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
+        """As `VaeTask.losses`."""
+        images = self.train.random(self.vae.batch_size, rng)
+        logits, mean, log_var = self.model(images, rng)
+        return self.loss(logits, mean, log_var, images, kl_warmup)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """With latents drawn, always the same ones: "val_total" at a KL weight of 1 is a bound, in nats."""
-        rng, means, rows = generator(self.vae.seed), Means(), range(len(self.val))
-        for first in rows[::TOGETHER]:
-            pictures = self.val.batch(list(rows[first : first + TOGETHER]))
-            logits, mean, log_var = self.model(pictures, rng)
-            scalars = self.loss(logits, mean, log_var, pictures, 1.0)
-            for _ in pictures:  # each picture counts once, also in a smaller last batch
+        """Return the losses with sampled latents, always the same: "val_total" at KL weight 1 is a bound, in nats."""
+        rng, means, rows = make_rng(self.vae.seed), Means(), range(len(self.val))
+        for first in rows[::VALIDATION_BATCH]:
+            images = self.val.batch(list(rows[first : first + VALIDATION_BATCH]))
+            logits, mean, log_var = self.model(images, rng)
+            scalars = self.loss(logits, mean, log_var, images, 1.0)
+            for _ in images:  # each image counts once, also in a smaller last batch
                 means.add(scalars)
         return means.result("val_")
 
     @torch.no_grad()
     def samples(self) -> dict[str, np.ndarray]:
-        """Held-out pictures, what they are drawn again as, and pictures of fixed latents, (SAMPLES, H, W, C) uint8."""
-        real = self.val.spread(SAMPLES)
-        fixed = torch.randn(SAMPLES, self.vae.latent_dim, generator=generator(self.vae.seed)).to(self.device)
-        again = self.model.paint_latents(self.model.encode(real)[0])
-        shown = {"real": real, "reconstructed": again, "generated": self.model.paint_latents(fixed)}
-        return {name: to_uint8(pictures) for name, pictures in shown.items()}
+        """Return held-out images, their reconstructions, and images of fixed latents, (SAMPLES, H, W, C) uint8."""
+        real = self.val.evenly_spaced(SAMPLES)
+        fixed = torch.randn(SAMPLES, self.vae.latent_dim, generator=make_rng(self.vae.seed)).to(self.device)
+        reconstructed = self.model.generate(self.model.encode(real)[0])
+        shown = {"real": real, "reconstructed": reconstructed, "generated": self.model.generate(fixed)}
+        return {name: to_uint8(images) for name, images in shown.items()}

@@ -1,12 +1,11 @@
-"""Pose to picture by heatmaps: a U-shaped generator over a background plate, and patch discriminators.
+"""Pose to image by heatmaps: a U-shaped generator over a background, and patch discriminators.
 
-Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W picture. The pose enters as a drawing of its limbs and
-joints, so the network moves what it sees rather than learning coordinates by heart. The plate (the scene without the
-dancer) is given; the generator draws the dancer and a mask, in a crop round the dancer alone. It may see the picture
-before the one it draws.
+The pose enters as heatmaps of its limbs and joints, so that the network moves what it is shown instead of memorising
+coordinates. The background (the scene without the dancer) is given; the generator makes the dancer and a mask, in a
+crop around the dancer.
 
-U-shape: Ronneberger et al., 2015. Patch discriminators at several scales: Wang et al., pix2pixHD, 2018; on pairs of
-frames: Chan et al., Everybody Dance Now, 2019.
+U-shape: Ronneberger et al., U-Net, MICCAI 2015. Patch discriminators at several scales: Wang et al., pix2pixHD, CVPR
+2018. Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W image, h x w crop.
 """
 
 import math
@@ -18,169 +17,170 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.body.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
-from dancing.pose_to_image.person_crops import Crops
+from dancing.pose_to_image.person_crops import PersonCrops
+from dancing.training.adversarial import DiscriminatorOutputs
 from dancing.training.param_tanh import Output, output_layer
 
-DRAWN = len(LIMBS) + len(JOINT_MAPS)  # P
-FADE = 4  # px over which what is painted fades into the plate at a crop's edges
+POSE_MAPS = len(LIMBS) + len(JOINT_MAPS)  # P
+FADE = 4  # px over which the generated crop fades into the background at its edges
 
 
 @dataclass(frozen=True)
 class SkeletonGanConfig:
+    """Sizes of the skeleton GAN."""
+
     height: int
     width: int
     channels: int
-    plates: int  # S
-    sees_previous: bool  # in rendering
+    setups: int  # S
     output: Output
-    margin: int  # px, how far beyond the landmarks' box there is something of the dancer
+    margin: int  # px, how far the dancer reaches beyond the landmarks' box
 
     @property
     def thickness(self) -> float:
-        """Standard deviation of a limb's stroke, px: about the radius of an arm of someone who fills the picture."""
+        """Standard deviation of a limb's stroke, px: about the radius of an arm of someone who fills the image."""
         return max(min(self.height, self.width) / 48, 1.0)
 
     @property
     def levels(self) -> int:
-        """How often the generator halves the picture: to about 16 px of its longer side."""
+        """How often the generator halves the image: to about 16 px of its longer side."""
         return max(2, round(math.log2(max(self.height, self.width) / 16)))
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     kernel = 4 if stride == 2 else 3
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=1), *_activation(outputs))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=1), *_norm_and_activation(outputs))
 
 
-def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
-    # Groups, not instances: taking each channel's mean out loses colours, and spikes (seen as blobs) get round it.
+def _norm_and_activation(channels: int) -> tuple[nn.Module, nn.Module]:
+    # Group norm, not instance norm: removing each channel's mean loses colours, and blobs appear that carry it.
     return nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU()
 
 
 class Halve(nn.Module):
-    """Half the size: each 2 x 2 pixels side by side as channels, then mixed. On a CPU five times as fast as a
-    convolution with stride over many heatmaps at full size."""
+    """Halve the size: each 2 x 2 pixels become channels, then a 1 x 1 convolution.
+
+    On a CPU five times as fast as a strided convolution over many heatmaps at full size.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.mix = nn.Conv2d(4 * inputs, outputs, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / 2, W / 2)."""
         return self.mix(F.pixel_unshuffle(x, 2))
 
 
 class Residual(nn.Module):
+    """Two convolutions beside an identity."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.inner = nn.Sequential(_conv(channels, channels), nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) -> the same shape."""
         return x + self.inner(x)
 
 
 class Up(nn.Module):
-    """Twice the size by nearest neighbour, then a convolution: no checkerboard, unlike a transposed convolution.
+    """Double the size by nearest neighbour, then a convolution: no checkerboard, unlike a transposed convolution.
 
-    The skip is added, not put beside: a third of the work at the larger size."""
+    The skip connection is added, not concatenated: a third of the work at the larger size.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.narrow, self.conv = nn.Conv2d(inputs, outputs, 1), _conv(outputs, outputs)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H, W), (B, outputs, 2H, 2W) -> (B, outputs, 2H, 2W)."""
         return self.conv(F.interpolate(self.narrow(x), scale_factor=2.0, mode="nearest") + skip)
 
 
 class SkeletonGenerator(nn.Module):
-    plates: torch.Tensor  # (S, 3, H, W) in [-1, 1]; the first is the default
-    place: torch.Tensor  # (1, 2, H, W): each pixel's x and y in [-1, 1]
+    """Our generator, `gan.model: skeleton`."""
+
+    backgrounds: torch.Tensor  # (S, 3, H, W) in [-1, 1]; the first is the default
+    coordinates: torch.Tensor  # (1, 2, H, W): each pixel's x and y in [-1, 1]
 
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
         self.config = config
         sizes = [config.channels * min(2**level, 8) for level in range(config.levels)]  # at half, quarter, ... size
         fine = config.channels // 2
-        enter = Halve(DRAWN + 2 + 3 + 3 + 1, sizes[0])
-        self.enter = nn.Sequential(enter, *_activation(sizes[0]), _conv(sizes[0], sizes[0]))
+        stem = Halve(POSE_MAPS + 2 + 3, sizes[0])  # pose maps, coordinates, background
+        self.stem = nn.Sequential(stem, *_norm_and_activation(sizes[0]), _conv(sizes[0], sizes[0]))
         self.down = nn.ModuleList(_conv(before, after, stride=2) for before, after in pairwise(sizes))
-        self.middle = nn.Sequential(Residual(sizes[-1]), Residual(sizes[-1]))
+        self.bottleneck = nn.Sequential(Residual(sizes[-1]), Residual(sizes[-1]))
         self.up = nn.ModuleList(Up(deep, shallow) for shallow, deep in pairwise(sizes))
-        self.fine = nn.Conv2d(1 + len(JOINT_MAPS) + 3 + 1, fine, 3, padding=1)  # at full size, for sharp edges
-        self.last = Up(sizes[0], fine)
-        self.paint = nn.Conv2d(fine, 4, 3, padding=1)  # RGB and mask
+        self.full_size_skip = nn.Conv2d(1 + len(JOINT_MAPS), fine, 3, padding=1)  # for sharp edges
+        self.last_up = Up(sizes[0], fine)
+        self.to_rgb_and_mask = nn.Conv2d(fine, 4, 3, padding=1)
         self.output = output_layer(config.output)
-        self.register_buffer("plates", torch.zeros(config.plates, 3, config.height, config.width))
-        self.register_buffer("place", Crops.whole(1, config.height, config.width).places(), persistent=False)
+        self.register_buffer("backgrounds", torch.zeros(config.setups, 3, config.height, config.width))
+        coordinates = PersonCrops.whole(1, config.height, config.width).coordinates()
+        self.register_buffer("coordinates", coordinates, persistent=False)
 
-    def pictures(
-        self, landmarks: torch.Tensor, plate: torch.Tensor | None = None, previous: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Whole pictures (B, 3, H, W) of poses (B, 33, 2) in [0, 1]: the plate, and what is painted round the dancer.
+    def render(self, landmarks: torch.Tensor, background: torch.Tensor | None = None) -> torch.Tensor:
+        """Return whole images (B, 3, H, W): the background, and what is generated around the dancer.
 
-        plate and previous: whole ones, as in `forward`.
+        Args:
+            landmarks: (B, 33, 2) in [0, 1].
+            background: (B or 1, 3, H, W) in [-1, 1], by default that of the first set-up.
         """
         config = self.config
-        plate = self.plates[:1] if plate is None else plate
+        background = self.backgrounds[:1] if background is None else background
         poses, step = landmarks.detach().cpu().numpy(), 2**config.levels
         # In training the widest dancer of a batch sets the size, so most have some room. So here: 0.1 dB better.
-        crops = Crops.around(poses, config.height, config.width, config.margin + step // 2, step)
-        drawing = self.draw(crops.landmarks(landmarks), (crops.height, crops.width))
-        before = None if previous is None else crops.of(previous)
-        return crops.pasted(self(drawing, crops.of(plate), before, crops.of(self.place)), plate)
+        crops = PersonCrops.around(poses, config.height, config.width, config.margin + step // 2, step)
+        pose_maps = self.pose_maps(crops.landmarks(landmarks), (crops.height, crops.width))
+        return crops.paste(self(pose_maps, crops.crop(background), crops.crop(self.coordinates)), background)
 
-    def draw(self, landmarks: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """Landmarks (B, 33, 2) in [0, 1] of a crop, or of the whole -> heatmaps of limbs and joints (B, P, h, w)."""
-        size, thickness = size or (self.config.height, self.config.width), self.config.thickness
+    def pose_maps(self, landmarks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return heatmaps (B, P, h, w) of limbs and joints for landmarks (B, 33, 2) in [0, 1] of an h x w crop."""
+        thickness = self.config.thickness
         limbs, joints = limb_heatmaps(landmarks, *size, thickness), joint_heatmaps(landmarks, *size, thickness / 1.5)
         return torch.cat([limbs, joints], dim=1)
 
-    def forward(
-        self,
-        drawing: torch.Tensor,
-        plate: torch.Tensor | None = None,
-        previous: torch.Tensor | None = None,
-        place: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Pictures (B, 3, h, w) in [-1, 1] of poses drawn (B, P, h, w).
+    def forward(self, pose_maps: torch.Tensor, background: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+        """Return images (B, 3, h, w) in [-1, 1].
 
-        plate: (B, 3, h, w) or (1, 3, h, w), by default the first set-up's, whole. previous: the pictures before
-        (B, 3, h, w), NaN for a sample that doesn't see its own; by default none does. place: (B, 2, h, w), where in the
-        picture this is, as `Crops.places` says; by default the whole.
+        Args:
+            pose_maps: (B, P, h, w).
+            background: (B, 3, h, w) in [-1, 1].
+            coordinates: (B, 2, h, w), where in the whole image this crop is: `PersonCrops.coordinates`.
         """
-        batch, size = len(drawing), (3, *drawing.shape[-2:])
-        plate = (self.plates[:1] if plate is None else plate).expand(batch, *size)
-        place = (self.place if place is None else place).expand(batch, -1, -1, -1)
-        if previous is None:
-            previous = plate.new_full((), float("nan")).expand(batch, *size)
-        seen = (~previous[:, :1].isnan()).to(plate)
-        scene = [place, plate, previous.nan_to_num(), seen]
-        x = self.enter(self._padded(torch.cat([drawing, *scene], dim=1)))
+        height, width = pose_maps.shape[-2:]
+        x = self.stem(self._padded(torch.cat([pose_maps, coordinates, background], dim=1)))
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
-        x = self.middle(x)
+        x = self.bottleneck(x)
         for up in reversed(self.up):
             x = up(x, skips.pop())
-        limbs, joints = drawing.split([len(LIMBS), len(JOINT_MAPS)], dim=1)
-        sketch = torch.cat([limbs.amax(dim=1, keepdim=True), joints, *scene[2:]], dim=1)
-        x = self.last(x, self.fine(self._padded(sketch)))
-        x = self.paint(x)[..., : size[1], : size[2]]  # (B, 4, H, W)
-        mask = torch.sigmoid(x[:, 3:]) * _fading(place)
-        return mask * self.output(x[:, :3]) + (1 - mask) * plate
+        limbs, joints = pose_maps.split([len(LIMBS), len(JOINT_MAPS)], dim=1)
+        sketch = torch.cat([limbs.amax(dim=1, keepdim=True), joints], dim=1)
+        x = self.last_up(x, self.full_size_skip(self._padded(sketch)))
+        x = self.to_rgb_and_mask(x)[..., :height, :width]  # (B, 4, h, w)
+        mask = torch.sigmoid(x[:, 3:]) * _edge_fade(coordinates)
+        return mask * self.output(x[:, :3]) + (1 - mask) * background
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """To the right and below, to sizes that can be halved `levels` times."""
+        """Pad to the right and below, to sizes that can be halved `levels` times."""
         step = 2**self.config.levels
         more = (0, -x.shape[-1] % step, 0, -x.shape[-2] % step)
         return F.pad(x, more, mode="replicate") if any(more) else x
 
 
-def _fading(place: torch.Tensor) -> torch.Tensor:
-    """1 within, towards 0 at those edges of crops that aren't edges of the picture: no seam, (B, 1, h, w)."""
+def _edge_fade(coordinates: torch.Tensor) -> torch.Tensor:
+    """Return 1 inside, falling to 0 at those edges of crops that aren't edges of the image: no seam, (B, 1, h, w)."""
     sides = []
     for axis in (0, 1):
-        along = place[:, axis].movedim(2 - axis, -1)[:, 0]  # (B, w) or (B, h)
-        steps = torch.arange(1, along.shape[-1] + 1, device=place.device, dtype=place.dtype) / FADE
+        along = coordinates[:, axis].movedim(2 - axis, -1)[:, 0]  # (B, w) or (B, h)
+        steps = torch.arange(1, along.shape[-1] + 1, device=coordinates.device, dtype=coordinates.dtype) / FADE
         low = torch.where(along[:, :1] > -0.999, steps, 1.0)
         high = torch.where(along[:, -1:] < 0.999, steps.flip(0), 1.0)
         sides.append(torch.minimum(low, high).clamp_max(1))
@@ -188,7 +188,7 @@ def _fading(place: torch.Tensor) -> torch.Tensor:
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges every patch of what it is given, (B, I, H, W)."""
+    """A logit for every patch of the input (B, I, H, W)."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -198,23 +198,24 @@ class PatchDiscriminator(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.score = nn.Conv2d(4 * channels, 1, 3, padding=1)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+        self.logits = nn.Conv2d(4 * channels, 1, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits (B, 1, H / 8, W / 8), and the layers' outputs."""
+        """Return logits (B, 1, H / 8, W / 8), and the layers' outputs."""
         features = []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
             features.append(x)
-        return self.score(x), features
+        return self.logits(x), features
 
 
 class SkeletonDiscriminator(nn.Module):
-    """Three judges: of a picture that shows a pose, of the same at half size, and of a picture after another.
+    """Patch discriminators of an image with its pose, at full and at half size.
 
-    Beside a picture they are given its fine detail, what a 3 x 3 blur takes away, made stronger: a blurred face differs
-    from a sharp one in little else, and without it hundreds of steps go by before that is found.
+    Beside the image they are given its fine detail, which a 3 x 3 blur removes, amplified: a blurred face differs from
+    a sharp one in little else, and without it that difference takes hundreds of steps to learn.
     """
 
     DETAIL = 4.0
@@ -222,18 +223,16 @@ class SkeletonDiscriminator(nn.Module):
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
         self.config = config
-        self.near = PatchDiscriminator(DRAWN + 6, config.channels)
-        self.far = PatchDiscriminator(DRAWN + 6, config.channels)
-        self.pair = PatchDiscriminator(2 + 6, config.channels // 2)
+        self.full_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
+        self.half_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
 
-    def forward(
-        self, pictures: torch.Tensor, drawing: torch.Tensor, before: torch.Tensor, previous: torch.Tensor
-    ) -> list[tuple[torch.Tensor, list[torch.Tensor]]]:
-        """What each judge says, logits (B, 1, h, w), and its layers' outputs.
+    def forward(self, images: torch.Tensor, pose_maps: torch.Tensor) -> DiscriminatorOutputs:
+        """Return of each scale the logits (B, 1, h / 8, w / 8), and its layers' outputs.
 
-        pictures (B, 3, H, W) of poses drawn (B, P, H, W); previous, of the poses `before`, are the pictures before."""
-        blurred = F.avg_pool2d(pictures, 3, stride=1, padding=1, count_include_pad=False)
-        shown = torch.cat([pictures, self.DETAIL * (pictures - blurred), drawing], dim=1)
-        poses = [maps.amax(dim=1, keepdim=True) for maps in (drawing, before)]
-        moved = torch.cat([pictures, self.DETAIL * (pictures - previous), *poses], dim=1)
-        return [self.near(shown), self.far(F.avg_pool2d(shown, 2)), self.pair(moved)]
+        Args:
+            images: (B, 3, h, w) in [-1, 1].
+            pose_maps: (B, P, h, w), of the poses that they should show.
+        """
+        blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+        x = torch.cat([images, self.DETAIL * (images - blurred), pose_maps], dim=1)
+        return [self.full_size(x), self.half_size(F.avg_pool2d(x, 2))]

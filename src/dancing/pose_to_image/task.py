@@ -1,190 +1,141 @@
-"""Poses to pictures as a game: ours, over a background and after the picture before, and the seed's.
+"""The tasks of the GANs that turn poses into images: what they are trained on, and with which losses.
 
-Letters: B batch, P heatmaps, H x W picture.
+Letters: B batch, P heatmaps, H x W image.
 """
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dancing.body.skeleton import LIMBS, Figure, joint_heatmaps
+from dancing.body.skeleton import LIMBS, Placement, joint_heatmaps
 from dancing.clips.dataset import Dataset
-from dancing.features.feature_net import FeatureNet
-from dancing.features.train_features import train_features
+from dancing.media.pixels import to_uint8
 from dancing.params import Gan
-from dancing.pose_to_image.augmentation import NOISY, Disguise, disturbed, varied
-from dancing.pose_to_image.background import Plates, background_plates, reach
-from dancing.pose_to_image.batches import Batch, Pictures, to_uint8
-from dancing.pose_to_image.dense_gan import DenseGanConfig
-from dancing.pose_to_image.person_crops import Crops
-from dancing.pose_to_image.skeleton_gan import SkeletonGanConfig
-from dancing.training.gan_task import Turn
-from dancing.training.losses import dissimilarity, perceptual, weighted_l1
-from dancing.training.registry import build_gan, config_to_dict
+from dancing.pose_to_image.augmentation import JITTER_SHARE, augment, jitter
+from dancing.pose_to_image.background import dancer_margin, estimate_backgrounds
+from dancing.pose_to_image.batches import PoseBatch, PoseImages
+from dancing.pose_to_image.losses import ssim_loss, weighted_l1
+from dancing.pose_to_image.models import MODELS
+from dancing.pose_to_image.person_crops import PersonCrops
+from dancing.training.diffaugment import DiffAugment
+from dancing.training.tasks import GanBatch
 
-#: How many held-out poses are drawn anew each epoch, and how many pictures the validation loss is taken over.
-SAMPLES, VALIDATION = 12, 96
-CHOICE = 4  # times as many pictures as a step has are drawn, and those taken that need crops of one size
-FEATURE_PICTURES, FEATURE_STEPS = 300, 150  # from how many the perceptual loss's network learns, and how long
+SAMPLES, VALIDATION = 12, 96  # held-out images generated after each epoch, and of the validation loss
+CANDIDATES = 4  # times a batch: so many random images are drawn, and those trained on that need crops of one size
 
 
-class PoseGame(ABC):
-    """What both have: one subject's poses and pictures, and how likeness is measured.
+class PoseToImageTask:
+    """Any generator with `render` and any discriminator of images: the adversarial loss alone, whole images.
 
     Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
     """
 
     best_by: str | None = "val_l1"
-    cooled: bool
-    feature_weight: float
+    cosine_decay = False
+    feature_weight = 0.0
 
     def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
         dataset = dataset.of_subject(gan.subject)
-        plates = background_plates(dataset)
+        backgrounds = estimate_backgrounds(dataset)
         self.gan, self.device = gan, device
-        self.train, self.val = (Pictures(dataset, split, plates, device) for split in ("train", "val"))
-        config = self._config(dataset, plates)
+        self.train, self.val = (PoseImages(dataset, split, backgrounds, device) for split in ("train", "val"))
+        config = MODELS.config(
+            gan.model,
+            **gan.model_dump(exclude={"model"}),
+            height=dataset.height,
+            width=dataset.width,
+            setups=len(backgrounds.images),
+            margin=dancer_margin(dataset, backgrounds),
+        )
         torch.manual_seed(gan.seed)
-        self.player: Any
-        self.critic: Any
-        self.player, self.critic = (player.to(device) for player in build_gan(config))
-        in_front = [piece.landmarks for piece in dataset.split("train") if plates.of(piece) == 0]
+        self.generator: Any  # any of `MODELS`, which share `render`
+        self.generator, self.discriminator = (model.to(device) for model in MODELS.build(config))
+        first_setup = [piece.landmarks for piece in dataset.split("train") if backgrounds.of(piece) == 0]
         self.content = {
-            "config": config_to_dict(config), "fps": dataset.fps, "subject": dataset.pieces[0].subject,
-            "figure": Figure.of(in_front, dataset.width, dataset.height).to_dict(), "setups": plates.of_clip,
+            "config": MODELS.to_dict(config), "fps": dataset.fps, "subject": dataset.pieces[0].subject,
+            "placement": Placement.of(first_setup, dataset.width, dataset.height).to_dict(),
+            "setups": backgrounds.of_clip,
         }  # fmt: skip
-        self.fixed = self.val.batch(self.val.spread(SAMPLES))
+        self.fixed = self.val.batch(self.val.evenly_spaced(SAMPLES))
 
-    @abstractmethod
-    def _config(self, dataset: Dataset, plates: Plates) -> Any:
-        """Of the two players."""
+    def batch(self, rng: torch.Generator) -> GanBatch:
+        """As `GanTask.batch`."""
+        rows = torch.randint(len(self.train), (self.gan.batch_size,), generator=rng).tolist()
+        batch = self.train.batch(rows)
+        return GanBatch((batch.images,), (self.generator.render(batch.landmarks, batch.background),))
 
-    @abstractmethod
-    def turn(self, rng: torch.Generator) -> Turn:
-        """As `Game`'s."""
-
-    def _batch(self, rng: torch.Generator) -> Batch:
-        return self.train.batch(torch.randint(len(self.train), (self.gan.batch_size,), generator=rng).tolist())
-
-    def _rendered(self, player: Any, batch: Batch) -> torch.Tensor:
-        """The player's pictures (B, 3, H, W) as in rendering."""
-        return player.pictures(batch.landmarks, batch.plate)
-
-    def settle(self, player: Any) -> None:
-        """Nothing to mend: these generators have no batch norm."""
-        return
+    def recalibrate(self, generator: torch.nn.Module) -> None:
+        """Do nothing: these generators have no batch norm."""
 
     @torch.no_grad()
-    def validate(self, player: Any) -> dict[str, float]:
-        """Mean absolute error, pictures in [-1, 1]."""
-        rows, size = self.val.spread(VALIDATION), self.gan.batch_size
+    def validate(self, generator: Any) -> dict[str, float]:
+        """Return the mean absolute error, images in [-1, 1]."""
+        rows, size = self.val.evenly_spaced(VALIDATION), self.gan.batch_size
         total = torch.zeros((), device=self.device)
         for first in range(0, len(rows), size):
             batch = self.val.batch(rows[first : first + size])
-            total += F.l1_loss(self._rendered(player, batch), batch.pictures) * len(batch.pictures)
+            rendered = generator.render(batch.landmarks, batch.background)
+            total += F.l1_loss(rendered, batch.images) * len(batch.images)
         return {"val_l1": float(total) / len(rows)}
 
     @torch.no_grad()
-    def samples(self, player: Any) -> dict[str, np.ndarray]:
-        """Fixed held-out poses: landmarks (B, 33, 2), real and generated pictures (B, H, W, 3) uint8."""
+    def samples(self, generator: Any) -> dict[str, np.ndarray]:
+        """Return fixed held-out poses: landmarks (B, 33, 2), real and generated images (B, H, W, 3) uint8."""
         return {
             "landmarks": self.fixed.landmarks.cpu().numpy(),
-            "real": to_uint8(self.fixed.pictures),
-            "generated": to_uint8(self._rendered(player, self.fixed)),
+            "real": to_uint8(self.fixed.images),
+            "generated": to_uint8(generator.render(self.fixed.landmarks, self.fixed.background)),
         }
 
 
-class DenseGame(PoseGame):
-    """The seed's: the game alone, and constant learning rates."""
+class SkeletonGanTask(PoseToImageTask):
+    """Our GAN: crops around the dancer, losses against the real image, a discriminator that is given the pose."""
 
-    cooled, feature_weight = False, 0.0
-
-    def _config(self, dataset: Dataset, plates: Plates) -> DenseGanConfig:
-        return DenseGanConfig(dataset.height, dataset.width, self.gan.output)
-
-    def turn(self, rng: torch.Generator) -> Turn:
-        batch = self._batch(rng)
-        return Turn((batch.pictures,), (self.player(self.player.draw(batch.landmarks)),), {})
-
-
-class SkeletonGame(PoseGame):
-    """Ours: beside the game, likeness to the real picture; the discriminator sees the pose and the picture before."""
-
-    cooled = True
+    cosine_decay = True
 
     def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
         super().__init__(dataset, gan, device)
         self.feature_weight = gan.feature_weight
-        self.player.plates.copy_(self.train.scenes)
-        self.features = self._features() if gan.perceptual_weight > 0 else None
+        self.generator.backgrounds.copy_(self.train.scenes)
 
-    def _config(self, dataset: Dataset, plates: Plates) -> SkeletonGanConfig:
-        size = (dataset.height, dataset.width)
-        return SkeletonGanConfig(
-            *size,
-            self.gan.channels,
-            len(plates.pictures),
-            self.gan.previous > 0,
-            self.gan.output,
-            reach(dataset, plates),
-        )
+    def _crops(self, rng: torch.Generator) -> PoseBatch:
+        """Return crops around the dancer, of random images that need crops of about one size."""
+        count, config = self.gan.batch_size, self.generator.config
+        rows = torch.randint(len(self.train), (CANDIDATES * count,), generator=rng)
+        poses = self.train.landmarks(rows.tolist())  # (CANDIDATES * B, 33, 2)
+        by_size = np.argsort(np.ptp(poses, axis=1).prod(axis=-1), kind="stable")
+        first = count * int(torch.randint(CANDIDATES, (), generator=rng))
+        chosen = by_size[first : first + count]
+        crops = PersonCrops.around(poses[chosen], config.height, config.width, config.margin, 2**config.levels)
+        return self.train.batch(rows[chosen].tolist(), crops)
 
-    def _features(self) -> FeatureNet:
-        """A network that has learnt to find the landmarks in the training pictures."""
-        batch = self.train.batch(self.train.spread(FEATURE_PICTURES))
-        pictures, landmarks = to_uint8(batch.pictures), batch.landmarks.cpu().numpy()
-        return train_features(pictures, landmarks, "pose", FEATURE_STEPS, self.gan.seed, self.device)[0]
-
-    def _batch(self, rng: torch.Generator) -> Batch:
-        """Crops round the dancer: of several times as many random pictures those that need crops of about one size."""
-        count, config = self.gan.batch_size, self.player.config
-        rows = torch.randint(len(self.train), (CHOICE * count,), generator=rng)
-        poses = self.train.poses(rows.tolist())
-        poses = poses.reshape(len(poses), -1, 2)  # (CHOICE * B, 2 * 33, 2), before and now
-        alike = np.argsort(np.ptp(poses, axis=1).prod(axis=-1), kind="stable")
-        first = count * int(torch.randint(CHOICE, (), generator=rng))
-        some = alike[first : first + count]
-        crops = Crops.around(poses[some], config.height, config.width, config.margin, 2**config.levels)
-        return self.train.batch(rows[some].tolist(), crops)
-
-    def turn(self, rng: torch.Generator) -> Turn:
-        """Some pictures are made after the one before, itself made without; so it is never better than in rendering."""
-        gan = self.gan
-        batch = varied(self._batch(rng), gan.flip, rng)
-        height, width = batch.pictures.shape[-2:]
-        drawing, before = (self.player.draw(poses, (height, width)) for poses in (batch.landmarks, batch.before))
-        asked = drawing
-        if float(torch.rand((), generator=rng)) < NOISY:
-            asked = self.player.draw(disturbed(batch.landmarks, height, width, rng), (height, width))
-        with torch.no_grad():
-            previous = self.player(before, batch.plate, None, batch.place)
-        unseen = torch.rand(len(previous), 1, 1, 1, generator=rng) >= gan.previous
-        seen = previous.masked_fill(unseen.to(self.device), float("nan"))
-        made = self.player(asked, batch.plate, seen, batch.place)
-        likeness = {"l1": (gan.l1_weight, weighted_l1(made, batch.pictures, self._weight(drawing, batch.landmarks)))}
+    def batch(self, rng: torch.Generator) -> GanBatch:
+        """As `GanTask.batch`."""
+        gan, batch = self.gan, augment(self._crops(rng), self.gan.flip, rng)
+        size = height, width = batch.images.shape[-2:]
+        pose_maps = conditioning = self.generator.pose_maps(batch.landmarks, size)
+        if float(torch.rand((), generator=rng)) < JITTER_SHARE:
+            conditioning = self.generator.pose_maps(jitter(batch.landmarks, height, width, rng), size)
+        fake = self.generator(conditioning, batch.background, batch.coordinates)
+        weight = self._pixel_weight(pose_maps, batch.landmarks)
+        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
         if gan.ssim_weight > 0:
-            likeness["dissimilarity"] = gan.ssim_weight, dissimilarity(made, batch.pictures)
-        if self.features is not None:
-            difference = perceptual(self.features(batch.pictures), self.features(made))
-            likeness["perceptual"] = gan.perceptual_weight, difference
-        disguise = Disguise.random(height, width, rng)
-        now, then = disguise.maps(drawing), disguise.maps(before)
-        real = (disguise.pictures(batch.pictures), now, then, disguise.pictures(batch.previous))
-        return Turn(real, (disguise.pictures(made), now, then, disguise.pictures(previous)), likeness)
+            aux_losses["ssim"] = gan.ssim_weight, ssim_loss(fake, batch.images)
+        augmentation = DiffAugment.random(height, width, rng)
+        maps = augmentation.maps(pose_maps)
+        real = augmentation.images(batch.images)
+        return GanBatch((real, maps), (augmentation.images(fake), maps), aux_losses)
 
-    def _weight(self, drawing: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
-        """How much each pixel counts in the pixel loss, (B, 1, H, W): more near the dancer, most at face and hands."""
-        height, width = drawing.shape[-2:]
-        near = drawing[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** 0.25  # as if drawn twice as thick
-        fine = joint_heatmaps(landmarks, height, width, 2 * self.player.config.thickness).amax(dim=1, keepdim=True)
-        return 1 + self.gan.person_weight * near + self.gan.face_weight * fine
+    def _pixel_weight(self, pose_maps: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+        """Return the weight of each pixel in the L1 loss, (B, 1, H, W): larger near the dancer, at face and hands."""
+        height, width = pose_maps.shape[-2:]
+        body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** 0.25  # as if drawn twice as thick
+        face = joint_heatmaps(landmarks, height, width, 2 * self.generator.config.thickness).amax(dim=1, keepdim=True)
+        return 1 + self.gan.person_weight * body + self.gan.face_weight * face
 
-    def _rendered(self, player: Any, batch: Batch) -> torch.Tensor:
-        """The player's pictures, the ones after their made predecessors if rendering sees those."""
-        previous = None
-        if self.gan.previous > 0:
-            previous = player.pictures(batch.before, batch.plate)
-        return player.pictures(batch.landmarks, batch.plate, previous)
+
+def build_task(dataset: Dataset, gan: Gan, device: torch.device) -> PoseToImageTask:
+    """Return the task of `gan.model`. Raises UserError where `PoseToImageTask` does."""
+    return (SkeletonGanTask if gan.model == "skeleton" else PoseToImageTask)(dataset, gan, device)

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from dancing.inference import Sampler
+from dancing.media.song import SOUND_RATE, read_song
 from dancing.media.video import VideoWriter
+from dancing.noise_to_image.inference import NoiseToImage
 from dancing.params import ImageRender
-from dancing.render import panels
 from dancing.render.plots import still
 
 STRIDE = 1.2  # s from stop to stop without a song
@@ -50,12 +50,12 @@ def walk(stops: np.ndarray, times: np.ndarray, at: np.ndarray, pulse: bool) -> n
     return noise
 
 
-def film(out: Path, samplers: Mapping[str, Sampler], render: ImageRender) -> list[np.ndarray]:
+def write_walk(out: Path, samplers: Mapping[str, NoiseToImage], render: ImageRender) -> list[np.ndarray]:
     """Write the video: each model's `render.walks` pictures, a model below the other, all ending where they began.
 
     Returns a few of its pictures. Raises UserError where the song can't be read.
     """
-    song = None if render.song is None else panels.read_song(Path(render.song), HEARING, 1, render.seconds)
+    song = None if render.song is None else read_song(Path(render.song), HEARING, 1, render.seconds)
     seconds = render.seconds if song is None else len(song.features) / HEARING
     frames = max(round(seconds * render.fps), 1)
     times = np.arange(0.0, seconds, STRIDE) if song is None else song.beats
@@ -66,7 +66,7 @@ def film(out: Path, samplers: Mapping[str, Sampler], render: ImageRender) -> lis
     stills = []
     wanted = set(np.linspace(0, frames - 1, 10).astype(int))
     with VideoWriter(
-        out, render.fps, width, height, None if song is None else song.sound, panels.SOUND_RATE, render.quality
+        out, render.fps, width, height, None if song is None else song.sound, SOUND_RATE, render.quality
     ) as video:
         for k in tqdm(range(frames), desc="render", unit=" frames", disable=None):
             rows = first if k == 0 else [next(stream) for stream in streams]
@@ -82,7 +82,7 @@ def film(out: Path, samplers: Mapping[str, Sampler], render: ImageRender) -> lis
 
 
 def _pictures(
-    sampler: Sampler, times: np.ndarray, frames: int, pulse: bool, render: ImageRender
+    sampler: NoiseToImage, times: np.ndarray, frames: int, pulse: bool, render: ImageRender
 ) -> Iterator[np.ndarray]:
     """One model's walks, (height, width, 3) uint8 a frame, in a sheet about twice as wide as high."""
     stops = sampler.noise((len(times) - 1) * render.walks, render.seed).reshape(-1, render.walks, sampler.size)
@@ -90,7 +90,7 @@ def _pictures(
     columns = math.ceil((2 * render.walks) ** 0.5)
     for k in range(frames):
         noise = walk(stops, times, np.array([k / render.fps]), pulse)[0]
-        yield _sheet(sampler.draw(noise.astype(np.float32)), columns, render.height)
+        yield _sheet(sampler.generate(noise.astype(np.float32)), columns, render.height)
 
 
 def _sheet(pictures: np.ndarray, columns: int, height: int) -> np.ndarray:

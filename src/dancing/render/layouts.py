@@ -1,35 +1,41 @@
-"""What a video of a dance shows: a layout is a list of panels, a panel an iterator of pictures with a caption."""
+"""What a video of a dance shows: a layout is a list of panels, a panel an iterator of images with a caption."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
-from dancing.inference import Dancer, Painter
-from dancing.media.video import VIDEO_SUFFIXES
+from dancing.media.song import SOUND_RATE, Song
+from dancing.media.video import VIDEO_SUFFIXES, VideoWriter
+from dancing.music_to_pose.inference import MusicToPose
 from dancing.params import Params
+from dancing.pose_to_image.inference import PoseToImage
 from dancing.render import panels
+from dancing.render.plots import still
 
-VAE, GAN = Path("models/vae"), Path("models/gan")
+LSTM_BASELINE, DENSE_BASELINE = Path("models/vae/lstm/best.pt"), Path("models/gan/dense/best.pt")
 Panel = Iterator[np.ndarray]  # (height, width, 3) uint8 each
 
 
 @dataclass(frozen=True)
-class Show:
+class DanceVideo:
     """A dance and the song that it belongs to; params.render says how they are shown."""
 
-    song: panels.Song
+    song: Song
     poses: np.ndarray  # (T, 33, 2) in [0, 1], at `fps`
     fps: float  # of the video
     space: PoseSpace
-    painter: Painter | None
+    image_model: PoseToImage | None
     params: Params
 
     @property
     def captioned(self) -> bool:
+        """Whether names stand above the panels."""
         return self.params.render.layout == "comparison"
 
     @property
@@ -43,7 +49,7 @@ class Show:
         return panels.panel_width(self.space, self.height)
 
     def panels(self) -> dict[str, Panel]:
-        """The layout's panels by caption. One that can't be shown is left out, and why is printed.
+        """Return the layout's panels by caption. One that can't be shown is left out, and the reason is printed.
 
         Raises UserError where none is left.
         """
@@ -57,43 +63,61 @@ class Show:
             raise UserError(f"nothing is left of the layout {layout}; choose another with render.layout or --layout")
         return shown
 
-    def pictures(self, shown: Mapping[str, Panel]) -> Iterator[np.ndarray]:
-        """The video's pictures, (params.render.height, panels * width, 3) uint8, one at a time."""
+    def images(self, shown: Mapping[str, Panel]) -> Iterator[np.ndarray]:
+        """Yield the video's images, (params.render.height, panels * width, 3) uint8."""
         return panels.captioned(shown, self.width) if self.captioned else panels.side_by_side(shown)
 
+    def write(self, out: Path) -> list[np.ndarray]:
+        """Write the video. Returns the images of the contact sheet, `render.stills` of them, evenly spaced."""
+        render, frames, shown = self.params.render, len(self.poses), self.panels()
+        on_sheet = set(np.linspace(0, frames - 1, render.stills).astype(int))
+        stills, start = [], time.perf_counter()
+        with VideoWriter(
+            out, self.fps, width=len(shown) * self.width, height=render.height, audio=self.song.sound,
+            sample_rate=SOUND_RATE, crf=render.quality,
+        ) as video:  # fmt: skip
+            bar = tqdm(self.images(shown), desc="render", total=frames, unit=" frames", disable=None)
+            for k, image in enumerate(bar):
+                video.write(image)
+                if k in on_sheet:
+                    stills.append(still(image))
+        print(f"{out}: {frames} frames, {frames / (time.perf_counter() - start):.0f} frames/s")
+        return stills
 
-def _skeleton(show: Show) -> Panel:
-    return panels.skeletons(show.poses, show.height, show.width)
+
+def _skeleton(video: DanceVideo) -> Panel:
+    return panels.skeletons(video.poses, video.height, video.width)
 
 
-def _ours(show: Show) -> Panel:
-    if show.painter is None:
-        raise UserError("gan.model is none, so nothing was trained to paint; choose another model")
-    return panels.paintings(show.poses, show.painter, show.height, show.width)
+def _ours(video: DanceVideo) -> Panel:
+    if video.image_model is None:
+        raise UserError("gan.model is none, so no generator of images was trained; choose another model")
+    return panels.generated(video.poses, video.image_model, video.height, video.width)
 
 
-def _real(show: Show) -> Panel:
-    clip, data = show.song.path, show.params.data
+def _real(video: DanceVideo) -> Panel:
+    clip, data = video.song.path, video.params.data
     among = clip.parent.resolve().is_relative_to(Path(data.clips).resolve())
     if not among or clip.suffix.lower() not in VIDEO_SUFFIXES:
         raise UserError(f"{clip} is no video of data.clips ({data.clips}); let render.song or --song be one of them")
-    return panels.recording(clip, show.fps, len(show.poses), data.fit, show.height, show.width)
+    return panels.recording(clip, video.fps, len(video.poses), data.fit, video.height, video.width)
 
 
-def _seed(show: Show) -> Panel:
-    """What the models that the project started from dance and paint."""
+def _baseline(video: DanceVideo) -> Panel:
+    """The original models: LSTM-VAE and dense GAN."""
     try:
-        dancer, painter = Dancer.load(VAE / "lstm/best.pt"), Painter.load(GAN / "dense/best.pt")
+        pose_model, image_model = MusicToPose.load(LSTM_BASELINE), PoseToImage.load(DENSE_BASELINE)
     except UserError as error:
         raise UserError(f"{error} (vae.baseline: true, gan.baseline: true)") from None
-    poses = dancer.dance(show.song.features, show.params.render.seed, show.params.render.temperature)
-    poses = panels.resample(painter.figure.fit(poses), dancer.fps, show.fps)
-    return panels.paintings(poses, painter, show.height, show.width)
+    render = video.params.render
+    poses = pose_model.generate(video.song.features, render.seed, render.temperature)
+    poses = panels.resample(image_model.placement.fit(poses), pose_model.fps, video.fps)
+    return panels.generated(poses, image_model, video.height, video.width)
 
 
-_LAYOUTS: dict[str, dict[str, Callable[[Show], Panel]]] = {
+_LAYOUTS: dict[str, dict[str, Callable[[DanceVideo], Panel]]] = {
     "side_by_side": {"skeleton": _skeleton, "ours": _ours},
     "picture": {"ours": _ours},
     "skeleton": {"skeleton": _skeleton},
-    "comparison": {"real": _real, "ours": _ours, "seed": _seed},
+    "comparison": {"real": _real, "ours": _ours, "baseline": _baseline},
 }

@@ -1,7 +1,6 @@
-"""Songs to dance to, and dances as a video's pictures, in panels side by side."""
+"""Dances as the images of a video, in panels side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,43 +9,13 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from dancing.body.skeleton import PoseSpace
-from dancing.errors import UserError
-from dancing.inference import Painter
-from dancing.media import audio
 from dancing.media.framing import Framing
-from dancing.media.video import probe, read_audio, read_frames
+from dancing.media.video import probe, read_frames
+from dancing.pose_to_image.inference import PoseToImage
 from dancing.render.plots import caption, draw_skeleton
 
-#: Sample rate of the video's sound, Hz.
-SOUND_RATE = 48_000
 #: Height of the bar with the panels' names, px.
 CAPTION_HEIGHT = 32
-
-
-@dataclass(frozen=True)
-class Song:
-    """What the dancer hears and what the viewer hears, equally long."""
-
-    path: Path
-    features: np.ndarray  # (T, F) raw audio features, a row a frame
-    sound: np.ndarray  # (n, 2) float32 at SOUND_RATE
-    beats: np.ndarray  # (m,) s
-
-
-def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
-    """Read the song, or its first `seconds`.
-
-    Raises UserError where there is no such file or no sound in it, or less than a frame.
-    """
-    rate = audio.sample_rate_for(fps)
-    heard = read_audio(path, rate)
-    sound = read_audio(path, SOUND_RATE, channels=2)
-    length = len(heard) / rate if seconds is None else min(seconds, len(heard) / rate)
-    frames = round(length * fps)
-    if frames < 1:
-        raise UserError(f"{path}: {length:.3f} s of sound is less than one frame; give a longer song or render.seconds")
-    features = audio.extract(heard[: round(length * rate)], fps, n_mfcc, frames)
-    return Song(path, audio.stack(features), sound[: round(frames * SOUND_RATE / fps)], features.beats)
 
 
 def resample(landmarks: np.ndarray, fps: float, wanted: float) -> np.ndarray:
@@ -81,9 +50,9 @@ def skeletons(landmarks: np.ndarray, height: int, width: int) -> Iterator[np.nda
     return (draw_skeleton(pose, height, width) for pose in landmarks)
 
 
-def paintings(landmarks: np.ndarray, painter: Painter, height: int, width: int) -> Iterator[np.ndarray]:
-    """Poses (T, 33, 2) in [0, 1] as the painter sees them, brought to the panel's size."""
-    for picture in painter.paint(landmarks):
+def generated(landmarks: np.ndarray, image_model: PoseToImage, height: int, width: int) -> Iterator[np.ndarray]:
+    """Poses (T, 33, 2) in [0, 1] as the image_model sees them, brought to the panel's size."""
+    for picture in image_model.render(landmarks):
         # Cubic: Lanczos rings a second time round the dancer. A demo frame shrunk to 128 px and brought back to 640:
         # SSIM 0.931, PSNR 30.2 dB; Lanczos 0.929, 30.3 dB at 18 times the cost; linear 0.929, 29.5 dB.
         yield cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)

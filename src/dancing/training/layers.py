@@ -34,11 +34,6 @@ def batch_norm(features: int, dims: int) -> nn.Module:
     return (nn.BatchNorm1d if dims == 1 else nn.BatchNorm2d)(features, eps=1e-3, momentum=0.01)
 
 
-def drawn(mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
-    """A sample of N(mean, exp(log_var)), both of any shape; `rng` is on the CPU, temperature scales the spread."""
-    return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
-
-
 def he_init(model: nn.Module) -> None:
     """Normal weights that keep what ReLUs let through as large as it was, zero biases, in place.
 

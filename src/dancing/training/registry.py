@@ -1,56 +1,46 @@
-"""One architecture a file, pure nn.Module, no files and no logging. Here: from a config to a model."""
+"""Models by name: a checkpoint holds a name and the values of a config, a registry builds the models again."""
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from torch import nn
 
-from dancing.music_to_pose.flow_prior import FlowPriorConfig
-from dancing.music_to_pose.lstm_vae import LstmVae, LstmVaeConfig
-from dancing.music_to_pose.motion_vae import MotionVae, MotionVaeConfig
-from dancing.noise_to_image.conv_vae import ConvVae, ConvVaeConfig
-from dancing.noise_to_image.dcgan import DcganConfig, DcganGenerator, dcgan_discriminator
-from dancing.noise_to_image.digits_gan import DigitsGanConfig, DigitsGenerator, digits_discriminator
-from dancing.noise_to_image.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
-from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig, DenseGenerator
-from dancing.pose_to_image.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 
-_VAES: dict[str, tuple[type, type]] = {
-    "lstm": (LstmVaeConfig, LstmVae),
-    "motion": (MotionVaeConfig, MotionVae),
-    "conv": (ConvVaeConfig, ConvVae),
-}
-_GANS: dict[str, tuple[type, type, Callable[[Any], nn.Module]]] = {
-    "dense": (DenseGanConfig, DenseGenerator, DenseDiscriminator),
-    "skeleton": (SkeletonGanConfig, SkeletonGenerator, SkeletonDiscriminator),
-    "dcgan": (DcganConfig, DcganGenerator, dcgan_discriminator),
-    "digits": (DigitsGanConfig, DigitsGenerator, digits_discriminator),
-    "vae": (VaeGanConfig, VaeGenerator, VaeCritic),
-}
-_CONFIGS: dict[str, type] = {
-    **{name: kinds[0] for name, kinds in _VAES.items()},
-    **{name: kinds[0] for name, kinds in _GANS.items()},
-    "flow": FlowPriorConfig,
-}
+@dataclass(frozen=True)
+class Registry:
+    """The models of one system. Each system has one, in its `models.py`; a new model is a line there.
 
+    Attributes:
+        models: a model's name -> its config, a frozen dataclass, and the classes that are built from one: a VAE's, or
+            a GAN's generator and discriminator.
+    """
 
-def build_vae(config: LstmVaeConfig | MotionVaeConfig | ConvVaeConfig) -> nn.Module:
-    return next(model(config) for kind, model in _VAES.values() if isinstance(config, kind))
+    models: Mapping[str, tuple[type, *tuple[Callable[[Any], nn.Module], ...]]]
 
+    # A config's type depends on the model's name, which is known at run time alone: hence Any.
+    def config(self, name: str, **values: Any) -> Any:
+        """Make a model's config of those `values` that it has fields for.
 
-def build_gan(config: Any) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator."""
-    return next((g(config), d(config)) for kind, g, d in _GANS.values() if isinstance(config, kind))
+        Raises TypeError where a field has no value.
+        """
+        kind = self.models[name][0]
+        wanted = {field.name for field in fields(kind)}
+        return kind(**{key: value for key, value in values.items() if key in wanted})
 
+    def build(self, config: Any) -> tuple[nn.Module, ...]:
+        """Build the models of a config, with fresh weights drawn from torch's global random state."""
+        _, *classes = self.models[self._name(config)]
+        return tuple(model(config) for model in classes)
 
-def config_to_dict(config: Any) -> dict[str, Any]:
-    """A config as plain values with the model's name, for a checkpoint."""
-    name = next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
-    return {"model": name, **asdict(config)}
+    def to_dict(self, config: Any) -> dict[str, Any]:
+        """Return a config as plain values with the model's name, for a checkpoint."""
+        return {"model": self._name(config), **asdict(config)}
 
+    def from_dict(self, plain: Mapping[str, Any]) -> Any:
+        """Return the config that `to_dict` was given. Raises KeyError or TypeError where it is of another version."""
+        values = dict(plain)
+        return self.models[values.pop("model")][0](**values)
 
-def config_from_dict(plain: dict[str, Any]) -> Any:
-    """The way back from `config_to_dict`."""
-    values = dict(plain)
-    return _CONFIGS[values.pop("model")](**values)
+    def _name(self, config: Any) -> str:
+        return next(name for name, (kind, *_) in self.models.items() if isinstance(config, kind))

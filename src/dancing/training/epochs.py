@@ -1,0 +1,189 @@
+"""The epoch runner that all training loops share: progress, mean losses, checkpoints, resuming."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from dancing.errors import UserError
+from dancing.training.checkpoints import Checkpoint, ResumeState, save_checkpoint
+
+Scalars = dict[str, torch.Tensor]  # named losses of a step, on the device
+History = list[dict[str, float]]  # one dict an epoch: "epoch" and named losses
+Samples = Mapping[str, np.ndarray]
+
+
+class Means:
+    """Mean values of an epoch's named scalars, the same names in all steps. Kept on the device: no sync a step."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.steps: list[torch.Tensor] = []
+
+    def add(self, scalars: Scalars) -> None:
+        """Count a step's scalars."""
+        self.names = list(scalars)
+        self.steps.append(torch.stack([value.detach() for value in scalars.values()]))
+
+    def result(self, prefix: str) -> dict[str, float]:
+        """Return the means, each name with this prefix."""
+        means = torch.stack(self.steps).mean(dim=0).tolist()
+        return {f"{prefix}{name}": mean for name, mean in zip(self.names, means, strict=True)}
+
+    def first_not_finite(self) -> tuple[int, list[str]] | None:
+        """Return the first step, from 0, in which something is NaN or infinite, and the names of that."""
+        broken = ~torch.stack(self.steps).isfinite().cpu()
+        if not broken.any():
+            return None
+        step = int(broken.any(dim=1).int().argmax())
+        return step, [name for name, bad in zip(self.names, broken[step].tolist(), strict=True) if bad]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a caller is told after each epoch."""
+
+    number: int  # from 1
+    losses: dict[str, float]
+    samples: Callable[[], Samples]  # makes the fixed samples: called only by those who want them
+
+
+class Trainer(Protocol):
+    """Interface between the epoch runner and a training loop."""
+
+    def train_epoch(self, epoch: int) -> Means:
+        """Take the steps of an epoch, counted from 1, and return their losses."""
+        ...
+
+    def validate(self) -> dict[str, float]:
+        """Return named losses on the validation part."""
+        ...
+
+    def samples(self) -> Samples:
+        """Return outputs for the same inputs after each epoch."""
+        ...
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything that is needed to use the model."""
+        ...
+
+    def state_dict(self) -> Checkpoint:
+        """Return everything that is needed to go on with the training."""
+        ...
+
+    def load_state_dict(self, state: Checkpoint) -> None:
+        """Go back to the state that `state_dict` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a training."""
+
+    history: History
+    best: Checkpoint
+
+
+@dataclass(frozen=True)
+class EpochRunner:
+    """Runs a `Trainer` epoch by epoch.
+
+    Attributes:
+        label: of the progress bar.
+        epochs: at most so many.
+        resume: where the state after each epoch is kept.
+        shown: names of losses beside the progress bar.
+        out: folder of best.pt and last.pt; None writes neither.
+        best_by: the loss whose least value makes best.pt; None: the last epoch is the best.
+        patience: epochs without a better one after which the training stops; None: it never stops early.
+        on_epoch: called after each epoch.
+    """
+
+    label: str
+    epochs: int
+    resume: ResumeState
+    shown: tuple[str, ...]
+    out: Path | None = None
+    best_by: str | None = None
+    patience: int | None = None
+    on_epoch: Callable[[Epoch], None] = lambda _: None
+
+    def run(self, trainer: Trainer) -> Trained:
+        """Train, or go on after the last finished epoch of an interrupted run: both end with the same weights.
+
+        Raises:
+            UserError: a loss is NaN or infinite; the message names the step and the last good checkpoint.
+        """
+        history: History = []
+        best, best_epoch = math.inf, 0
+        best_checkpoint: Checkpoint = {}
+        if state := self.resume.load():
+            trainer.load_state_dict(state["trainer"])
+            history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
+            best_checkpoint = state["best_checkpoint"]
+            # DVC empties a stage's outputs before it runs again.
+            self._save("best.pt", best_checkpoint)
+            self._save("last.pt", trainer.checkpoint() | {"epoch": len(history)})
+        with _Progress(self.label, self.epochs, done=len(history)) as progress:
+            for epoch in range(len(history) + 1, self.epochs + 1):
+                if self.patience is not None and epoch - best_epoch > self.patience:
+                    break
+                means = trainer.train_epoch(epoch)
+                losses = means.result("train_") | trainer.validate()
+                self._check_finite(means, losses, epoch)
+                history.append({"epoch": epoch, **losses})
+                checkpoint = copy.deepcopy(trainer.checkpoint() | {"epoch": epoch})
+                score = losses[self.best_by] if self.best_by else -epoch
+                if score < best:
+                    best, best_epoch, best_checkpoint = score, epoch, checkpoint
+                    self._save("best.pt", checkpoint)
+                self._save("last.pt", checkpoint)
+                self.resume.save(
+                    {"trainer": trainer.state_dict(), "history": history, "best": best, "best_epoch": best_epoch,
+                     "best_checkpoint": best_checkpoint}
+                )  # fmt: skip
+                progress.advance({name: losses[name] for name in self.shown if name in losses})
+                self.on_epoch(Epoch(epoch, losses, trainer.samples))
+        return Trained(history, best_checkpoint)
+
+    def _save(self, name: str, checkpoint: Checkpoint) -> None:
+        if self.out is not None:
+            save_checkpoint(self.out / name, checkpoint)
+
+    def _check_finite(self, means: Means, losses: dict[str, float], epoch: int) -> None:
+        where, broken = f"epoch {epoch}", [name for name, value in losses.items() if not math.isfinite(value)]
+        if first := means.first_not_finite():
+            where, broken = f"step {(epoch - 1) * len(means.steps) + first[0] + 1} (epoch {epoch})", first[1]
+        if broken:
+            last_good = self.resume.path if self.out is None else self.out / "best.pt"
+            kept = f"; the last good checkpoint is {last_good}" if last_good.exists() else ""
+            raise UserError(f"training diverged in {where}: {', '.join(broken)} is not finite; lower lr{kept}")
+
+
+class _Progress:
+    """A tqdm bar, silent where stderr is no terminal, and none on a bare training machine without tqdm."""
+
+    def __init__(self, label: str, epochs: int, done: int) -> None:
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            self.bar = None
+        else:
+            self.bar = tqdm(desc=label, total=epochs, initial=done, disable=None, unit="epoch")
+
+    def advance(self, losses: Mapping[str, float]) -> None:
+        if self.bar is not None:
+            self.bar.set_postfix({name: f"{loss:.4g}" for name, loss in losses.items()}, refresh=False)
+            self.bar.update()
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()

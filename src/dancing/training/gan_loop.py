@@ -1,0 +1,158 @@
+"""The training loop of the GANs: steps of the discriminator and of the generator in turn."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dancing.params import GanTraining
+from dancing.training.adversarial import (
+    DiscriminatorOutputs,
+    GanLoss,
+    feature_matching,
+    gradient_penalty,
+    r1_penalty,
+)
+from dancing.training.checkpoints import Checkpoint, ResumeState
+from dancing.training.device import make_rng
+from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Scalars, Trained
+from dancing.training.optimization import Ema, cosine_lr
+from dancing.training.tasks import GanBatch, GanTask
+
+GRADIENT_PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
+R1_INTERVAL = 8  # steps from one R1 penalty to the next, which counts for all of them (Karras et al., StyleGAN2, 2020)
+
+
+def train_gan(
+    task: GanTask,
+    settings: GanTraining,
+    out: Path,
+    resume: ResumeState,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> Trained:
+    """Train `task.generator` against `task.discriminator`.
+
+    Writes out/best.pt (least `task.best_by`; without one, the last epoch) and out/last.pt: averaged weights of the
+    generator, the discriminator, and what the task adds. Interrupted, it goes on after the last finished epoch and
+    ends with the same weights.
+
+    Gradients are not clipped: a GAN diverges through its discriminator, which `gan.r1_weight` or WGAN's gradient
+    penalty regularises.
+
+    Raises:
+        UserError: a loss is not finite any more.
+    """
+    runner = EpochRunner(
+        label=f"train_gan ({task.device.type})",
+        epochs=settings.epochs,
+        resume=resume,
+        shown=("train_generator", "train_discriminator", task.best_by or ""),
+        out=out,
+        best_by=task.best_by,
+        on_epoch=on_epoch,
+    )
+    return runner.run(_GanTrainer(task, settings))
+
+
+class _GanTrainer:
+    """Generator and discriminator, their optimizers, and the generator's averaged weights."""
+
+    def __init__(self, task: GanTask, settings: GanTraining) -> None:
+        self.task, self.settings, self.steps = task, settings, 0
+        self.generator, self.discriminator = task.generator, task.discriminator
+        self.ema = Ema(self.generator, settings.ema)
+        self.loss = GanLoss(settings.loss)
+        betas = (settings.betas[0], settings.betas[1])
+        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.lr, betas=betas)
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=settings.discriminator_lr, betas=betas
+        )
+
+    def train_epoch(self, epoch: int) -> Means:
+        rng, means = make_rng(self.settings.seed, epoch), Means()
+        torch.manual_seed(rng.initial_seed())  # of dropout, which has no generator of its own
+        for _ in range(self.settings.steps_per_epoch):
+            means.add(self._step(rng))
+        self.task.recalibrate(self.ema.model)
+        return means
+
+    def _step(self, rng: torch.Generator) -> Scalars:
+        """Take `critic_steps` of the discriminator, then one of the generator. Returns named losses."""
+        settings = self.settings
+        if self.task.cosine_decay:
+            total = settings.epochs * settings.steps_per_epoch
+            cosine_lr(self.generator_optimizer, settings.lr, self.steps, total)
+            cosine_lr(self.discriminator_optimizer, settings.discriminator_lr, self.steps, total)
+        for _ in range(settings.critic_steps - 1):
+            with torch.no_grad():
+                batch = self.task.batch(rng)
+            self._discriminator_step(batch, rng)
+        batch = self.task.batch(rng)
+        scalars, real_outputs = self._discriminator_step(batch, rng)
+        scalars |= self._generator_step(batch, real_outputs)
+        self.steps += 1
+        self.ema.update(self.generator, self.steps)
+        return scalars
+
+    def _discriminator_step(self, batch: GanBatch, rng: torch.Generator) -> tuple[Scalars, DiscriminatorOutputs]:
+        """Return the losses, and the discriminator's outputs for the real images."""
+        fake = tuple(part.detach() for part in batch.fake)
+        real_outputs, fake_outputs = self.discriminator(*batch.real), self.discriminator(*fake)
+        loss = self.loss.discriminator(real_outputs, fake_outputs)
+        total = loss + self._penalty(batch.real, fake, rng)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.discriminator_optimizer.step()
+        scores = {"real_score": self.loss.score(real_outputs), "fake_score": self.loss.score(fake_outputs)}
+        return {"discriminator": loss} | scores, real_outputs
+
+    def _penalty(
+        self, real: tuple[torch.Tensor, ...], fake: tuple[torch.Tensor, ...], rng: torch.Generator
+    ) -> torch.Tensor | float:
+        """Return the discriminator's regularisation in this step."""
+        if self.settings.loss == "wgan_gp":
+            share = torch.rand(len(fake[0]), 1, 1, 1, generator=rng).to(self.task.device)
+            images, *given = (torch.lerp(*parts, share) for parts in zip(real, fake, strict=True))
+            return GRADIENT_PENALTY * gradient_penalty(lambda mixed: self.discriminator(mixed, *given), images)
+        if self.settings.r1_weight and self.steps % R1_INTERVAL == 0:
+            images, *given = real
+            penalty = r1_penalty(lambda shown: self.discriminator(shown, *given), images)
+            return R1_INTERVAL * self.settings.r1_weight * penalty
+        return 0.0
+
+    def _generator_step(self, batch: GanBatch, real_outputs: DiscriminatorOutputs) -> Scalars:
+        self.discriminator.requires_grad_(False)
+        fake_outputs = self.discriminator(*batch.fake)
+        aux_losses = dict(batch.aux_losses)
+        if self.task.feature_weight:
+            aux_losses["features"] = self.task.feature_weight, feature_matching(real_outputs, fake_outputs)
+        loss = self.loss.generator(fake_outputs) + sum(weight * value for weight, value in aux_losses.values())
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        return {name: value for name, (_, value) in aux_losses.items()} | {"generator": loss}
+
+    def validate(self) -> dict[str, float]:
+        return self.task.validate(self.ema.model)
+
+    def samples(self) -> Samples:
+        return self.task.samples(self.ema.model)
+
+    def checkpoint(self) -> Checkpoint:
+        weights = {"generator": self.ema.model.state_dict(), "discriminator": self.discriminator.state_dict()}
+        return self.task.content | {"params": self.settings.model_dump()} | weights
+
+    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer]:
+        return {
+            "generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.model,
+            "generator_optimizer": self.generator_optimizer, "discriminator_optimizer": self.discriminator_optimizer,
+        }  # fmt: skip
+
+    def state_dict(self) -> Checkpoint:
+        return {"steps": self.steps, **{name: part.state_dict() for name, part in self._parts().items()}}
+
+    def load_state_dict(self, state: Checkpoint) -> None:
+        self.steps = state["steps"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])

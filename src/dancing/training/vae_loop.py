@@ -1,0 +1,83 @@
+"""The training loop of the VAEs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dancing.params import VaeTraining
+from dancing.training.checkpoints import Checkpoint, ResumeState
+from dancing.training.device import make_rng
+from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
+from dancing.training.optimization import cosine_lr
+from dancing.training.tasks import VaeTask
+
+MAX_GRADIENT_NORM = 1.0
+
+
+def train_vae(
+    task: VaeTask,
+    settings: VaeTraining,
+    out: Path,
+    resume: ResumeState,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> Trained:
+    """Train `task.model`, and stop early on the validation part.
+
+    Writes out/best.pt (least validation loss) and out/last.pt. Interrupted, it goes on after the last finished epoch
+    and ends with the same weights.
+
+    Raises:
+        UserError: a loss is not finite any more.
+    """
+    runner = EpochRunner(
+        label=f"train_vae ({task.device.type})",
+        epochs=settings.epochs,
+        resume=resume,
+        shown=("train_total", "val_total", "train_kl"),
+        out=out,
+        best_by="val_total",
+        patience=settings.patience,
+        on_epoch=on_epoch,
+    )
+    return runner.run(_VaeTrainer(task, settings))
+
+
+class _VaeTrainer:
+    def __init__(self, task: VaeTask, settings: VaeTraining) -> None:
+        self.task, self.settings = task, settings
+        trained = (weight for weight in task.model.parameters() if weight.requires_grad)
+        self.optimizer = torch.optim.Adam(trained, lr=settings.lr)
+
+    def train_epoch(self, epoch: int) -> Means:
+        task, settings = self.task, self.settings
+        warmup = min(1.0, epoch / settings.kl_warmup) if settings.kl_warmup else 1.0
+        means, rng, steps = Means(), make_rng(settings.seed, epoch), settings.steps_per_epoch
+        task.model.train()
+        for step in range((epoch - 1) * steps, epoch * steps):
+            if task.cosine_decay:
+                cosine_lr(self.optimizer, settings.lr, step, settings.epochs * steps)
+            losses = task.losses(rng, warmup)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses["total"].backward()
+            torch.nn.utils.clip_grad_norm_(task.model.parameters(), MAX_GRADIENT_NORM)
+            self.optimizer.step()
+            means.add(losses)
+        task.model.eval()
+        return means
+
+    def validate(self) -> dict[str, float]:
+        return self.task.validate()
+
+    def samples(self) -> Samples:
+        return self.task.samples()
+
+    def checkpoint(self) -> Checkpoint:
+        return self.task.content | {"params": self.settings.model_dump(), "state": self.task.model.state_dict()}
+
+    def state_dict(self) -> Checkpoint:
+        return {"model": self.task.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: Checkpoint) -> None:
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
