@@ -9,6 +9,7 @@ import yaml
 
 from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
 from dancing.params import Params, parse_params
+from dancing.presets import lay_over
 from dancing.skeleton import LANDMARKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,12 @@ STANDING = {
     "elbow": (0.60, 0.40), "wrist": (0.61, 0.52), "pinky": (0.61, 0.56), "index": (0.61, 0.56), "thumb": (0.60, 0.55),
     "hip": (0.54, 0.52), "knee": (0.54, 0.71), "ankle": (0.54, 0.90), "heel": (0.54, 0.92), "foot": (0.56, 0.94),
 }  # fmt: skip
+
+
+def smoke_params() -> str:
+    """The text of params.yaml with the smoke preset laid over it."""
+    files = (ROOT / name for name in ("params.yaml", "presets/dance/smoke.yaml"))
+    return lay_over(*(file.read_text(encoding="utf-8") for file in files))
 
 
 def standing() -> np.ndarray:
@@ -99,7 +106,7 @@ def make_params() -> Callable[..., Params]:
     """The smoke preset with changes: make_params({"vae.model": "lstm"})."""
 
     def make(changes: dict[str, object] | None = None) -> Params:
-        values = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"))
+        values = yaml.safe_load(smoke_params())
         for key, value in (changes or {}).items():
             section, _, name = key.partition(".")
             values[section][name] = value

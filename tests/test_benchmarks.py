@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, smoke_params
 
 from benchmarks import gan_ablation, image_memory, rendering
 from dancing.models.skeleton_gan import DRAWN, SkeletonGanConfig
@@ -12,7 +12,7 @@ from dancing.video import probe
 
 
 def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with make_dataset() as dataset:
         source = dataset.path

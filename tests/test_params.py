@@ -20,9 +20,8 @@ def changed(**changes: object) -> dict:
     return values
 
 
-@pytest.mark.parametrize("path", [ROOT / "params.yaml", *sorted(ROOT.glob("presets/*.yaml"))], ids=lambda p: p.name)
-def test_every_params_file_fits_the_schema(path: Path):
-    assert load_params(path)
+def test_the_params_file_fits_the_schema():
+    assert load_params(ROOT / "params.yaml")
 
 
 def test_every_key_has_a_comment():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, standing
+from conftest import ROOT, smoke_params, standing
 from drawn_dancer import film as record
 from PIL import Image
 
@@ -50,7 +50,7 @@ def models(once: Path, make_dataset, make_params) -> Path:
 def trained(models: Path, tmp_path: Path) -> Path:
     """A folder in which the stage render finds params and models, and a song of three seconds."""
     shutil.copytree(models, tmp_path / "models")
-    (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
     write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
     return tmp_path
 
