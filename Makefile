@@ -1,5 +1,7 @@
-# make demo   clips in, dance.mp4 out          make test   all tests
-# make ui     MLflow on this project's runs    make setup  the environment alone
+# make demo   clips in, dance.mp4 out          make test       all tests, minutes
+# make ui     MLflow on this project's runs    make test-fast  those without training and clips, under a minute
+# make setup  the environment alone            make check      lint and types
+# make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -19,8 +21,21 @@ demo: .venv/installed
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest
 
+test-fast: .venv/installed-dev
+	@$(BIN)/python -m pytest -m "not slow"
+
 check: .venv/installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
+
+.PHONY: ci test-fast hooks docs-check
+# One after the other, the quickest first, also with -j.
+ci:
+	@$(MAKE) -s check
+	@$(MAKE) -s test
+	@$(MAKE) -s docs-check
+
+hooks: .venv/installed-dev
+	@$(BIN)/pre-commit install
 
 ui: .venv/installed
 	@echo 'MLflow: http://localhost:5000/#/experiments?workflowType=machine_learning'

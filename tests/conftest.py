@@ -1,6 +1,7 @@
 """Tiny data made on the spot. Nothing here imports librosa, MediaPipe or DVC: the training tests run without them."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
 from dancing.params import Params, parse_params
 from dancing.presets import lay_over
 from dancing.skeleton import LANDMARKS
+
+with suppress(ImportError):  # the training tests do without it
+    from hypothesis import settings
+
+    # Hypothesis's deadline of 200 ms an example fails tests on a busy machine, not on a wrong program.
+    settings.register_profile("project", deadline=None)
+    settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 #: A person who stands: x, y as fractions of a square picture, for each landmark.
