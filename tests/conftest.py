@@ -1,5 +1,9 @@
-"""Tiny data made on the spot. Nothing here imports librosa, MediaPipe or DVC: the training tests run without them."""
+"""Tiny data made on the spot, and the way to real data.
 
+Nothing here imports librosa, MediaPipe or DVC: the training tests run without them.
+"""
+
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +31,20 @@ STANDING = {
     "elbow": (0.60, 0.40), "wrist": (0.61, 0.52), "pinky": (0.61, 0.56), "index": (0.61, 0.56), "thumb": (0.60, 0.55),
     "hip": (0.54, 0.52), "knee": (0.54, 0.71), "ankle": (0.54, 0.90), "heel": (0.54, 0.92), "foot": (0.56, 0.94),
 }  # fmt: skip
+
+
+def real_data(name: str) -> Path:
+    """The file or folder `name` under the folder that DANCING_REAL_DATA names, for a test that also has made data.
+
+    Skips the test where the variable isn't set or there is no such file; nothing else is searched.
+    """
+    folder = os.environ.get("DANCING_REAL_DATA")
+    if not folder:
+        pytest.skip(f"needs real data, {name}: set DANCING_REAL_DATA to the folder that holds it")
+    path = Path(folder, name)
+    if not path.exists():
+        pytest.skip(f"needs real data: {path} does not exist")
+    return path
 
 
 def smoke_params() -> str:

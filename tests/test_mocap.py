@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dance
+from conftest import dance, real_data
 from drawn_dancer import draw, film
 
 from dancing import build, mocap
@@ -19,7 +19,6 @@ from dancing.video import MediaError, write_audio
 
 RATE = 48_000
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
-MOCAP = Path(__file__).parents[2] / "shared/data/mocap"
 
 
 def arrays(frames: int = 50, fps: object = 25, **changes) -> dict:
@@ -237,14 +236,21 @@ def test_two_songs_of_one_dance_are_told(tmp_path):
         list_clips(tmp_path)
 
 
-def test_real_motion_capture(tmp_path):
-    """Covers that converters wrote as films into the songs are no obstacle."""
-    if not MOCAP.is_dir():
-        pytest.skip(f"no motion capture in {MOCAP}")
+@pytest.fixture(params=["made", "real"])
+def captured(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
+    """Songs that begin with a cover that a converter wrote as a film, landmark files beside them."""
+    if request.param == "real":
+        return [real_data("mocap") / f"{name}.ogg" for name in ("DANCE_C_4", "DANCE_W_24")]
+    cover = film(tmp_path / "cover.mp4", [draw(0.0)] * 300)
+    np.savez(tmp_path / "a.npz", **arrays(250))
+    return [cover.rename(tmp_path / "a.ogg")]
+
+
+def test_motion_capture_beside_songs_with_covers(captured: list[Path]):
     settings = replace(SETTINGS, fps=25)
-    for name in ("DANCE_C_4", "DANCE_W_24"):
-        features = extract_clip(MOCAP / f"{name}.ogg", settings)
-        stored = np.load(MOCAP / f"{name}.npz")["landmarks"]
+    for song in captured:
+        features = extract_clip(song, settings)
+        stored = np.load(song.with_suffix(".npz"))["landmarks"]
         np.testing.assert_array_equal(features.pose.landmarks, stored)
         assert features.report["note"] == ""
         assert 60 < features.audio.tempo < 220
