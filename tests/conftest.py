@@ -33,6 +33,12 @@ STANDING = {
 }  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's tests first: they take longest, and with several processes the others run beside them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 def real_data(name: str) -> Path:
     """The file or folder `name` under the folder that DANCING_REAL_DATA names, for a test that also has made data.
 

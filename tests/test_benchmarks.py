@@ -11,6 +11,7 @@ from dancing.models.skeleton_gan import DRAWN, SkeletonGanConfig
 from dancing.video import probe
 
 
+@pytest.mark.slow
 def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -40,6 +41,7 @@ def test_the_ablations_generators_lack_what_they_should():
     assert torch.equal(generator(drawing), generator(drawing, torch.rand(2, 3, 32, 40)))
 
 
+@pytest.mark.slow
 def test_image_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     for name, few in (("HEADS", 3), ("STEPS", 1)):

@@ -14,6 +14,7 @@ from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
 from dancing.metrics.likeness import FEATURES
 
 SIZE = 48
+pytestmark = pytest.mark.slow
 
 
 class Perfect:

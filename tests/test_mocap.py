@@ -149,6 +149,7 @@ def test_what_is_no_npz_is_told(tmp_path, content):
         mocap.read(tmp_path / "a.npz")
 
 
+@pytest.mark.slow
 def test_a_song_with_landmarks_is_a_clip(tmp_path):
     features = extract_clip(clip(tmp_path, "a"), SETTINGS)
     assert features.pose.landmarks.shape == (60, 33, 2)
@@ -160,12 +161,14 @@ def test_a_song_with_landmarks_is_a_clip(tmp_path):
     np.testing.assert_allclose(features.audio.beats % 0.5, 0.25, atol=0.02)
 
 
+@pytest.mark.slow
 def test_measured_landmarks_are_not_smoothed(tmp_path):
     noise = np.random.default_rng(0).random((60, 33, 2)).astype(np.float32)
     features = extract_clip(clip(tmp_path, "a", **arrays(60, 30, landmarks=noise)), SETTINGS)
     np.testing.assert_array_equal(features.pose.landmarks, noise)
 
 
+@pytest.mark.slow
 def test_gaps_are_treated_as_in_a_video(tmp_path):
     landmarks = waving(np.arange(150) / 30)
     landmarks[40:44] = landmarks[80:110] = np.nan  # 0.13 s: bridged; 1 s: parts the clip
@@ -176,6 +179,7 @@ def test_gaps_are_treated_as_in_a_video(tmp_path):
     assert (features.report["gaps"], features.report["longest_gap"]) == (2, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("song", "poses", "rows"), [(2.0, 100, 60), (4.0, 50, 60), (2.5, 50, 60)])
 def test_what_song_and_landmarks_both_cover_is_used(tmp_path, song, poses, rows):
     features = extract_clip(clip(tmp_path, "a", song, **arrays(poses)), SETTINGS)
@@ -184,6 +188,7 @@ def test_what_song_and_landmarks_both_cover_is_used(tmp_path, song, poses, rows)
     assert features.report["note"] == (expected if abs(song - poses / 25) > 1 else "")
 
 
+@pytest.mark.slow
 def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     clips, out = tmp_path / "clips", tmp_path / "out"
     film(clips / "video.mp4", [draw(k / 5) for k in range(20)])
@@ -212,6 +217,7 @@ def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     json.dumps(reports)
 
 
+@pytest.mark.slow
 def test_song_and_landmarks_both_count(tmp_path):
     clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
 
@@ -246,6 +252,7 @@ def captured(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
     return [cover.rename(tmp_path / "a.ogg")]
 
 
+@pytest.mark.slow
 def test_motion_capture_beside_songs_with_covers(captured: list[Path]):
     settings = replace(SETTINGS, fps=25)
     for song in captured:
@@ -256,6 +263,7 @@ def test_motion_capture_beside_songs_with_covers(captured: list[Path]):
         assert 60 < features.audio.tempo < 220
 
 
+@pytest.mark.slow
 def test_each_subject_is_split_as_if_alone(tmp_path):
     """Anna has enough for whole clips to be held out, Ben and who is in no folder are cut in time."""
     clips, features = tmp_path / "clips", tmp_path / "features"
@@ -282,6 +290,7 @@ def test_each_subject_is_split_as_if_alone(tmp_path):
     assert [(p.clip, p.split) for p in alone] == [(p.clip, p.split) for p in pieces if p.subject == "anna"]
 
 
+@pytest.mark.slow
 def test_the_mixed_folder_becomes_a_dataset(tmp_path):
     clips, features = tmp_path / "clips", tmp_path / "features"
     film(clips / "video.mp4", [draw(k / 5) for k in range(60)])

@@ -165,6 +165,7 @@ def test_no_frames():
     assert visibility.shape == (0, 33)
 
 
+@pytest.mark.slow
 def test_a_dancer_is_followed(dancer: Path):
     frames = list(islice(read_frames(dancer, 25), 40))
     track = pose.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
@@ -179,6 +180,7 @@ def test_a_dancer_is_followed(dancer: Path):
     np.testing.assert_array_equal(track.landmarks, again.landmarks)
 
 
+@pytest.mark.slow
 def test_small_pictures_show_the_same_pose(dancer: Path):
     frames = list(islice(read_frames(dancer, 1), 3))
     large, _ = pose.detect_still(frames)

@@ -62,6 +62,7 @@ def render(folder: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_by_hand(trained: Path):
     result = render(trained, "--song", "song.wav", "--out", "y.mp4", "--seconds", "2.3", "--seed", "3")
     assert result.returncode == 0, result.stderr
@@ -85,6 +86,7 @@ def test_by_hand(trained: Path):
     assert (trained / "y.mp4").read_bytes() != (trained / "other.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_snapping_changes_the_pace_and_is_painted(trained: Path):
     plain = render(trained, "--song", "song.wav", "--out", "plain.mp4")
     params = (trained / "params.yaml").read_text(encoding="utf-8")
@@ -97,6 +99,7 @@ def test_snapping_changes_the_pace_and_is_painted(trained: Path):
         assert after["landmarks"].dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -114,6 +117,7 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
     assert not list(trained.glob("y.*"))
 
 
+@pytest.mark.slow
 def test_a_song_as_long_as_it_is(trained: Path):
     song = rendering.read_song(trained / "song.wav", 30, 4, None)
     assert song.features.shape == (90, 27)
@@ -141,6 +145,7 @@ def everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "song", "size"),
     [
@@ -160,12 +165,14 @@ def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int]
     assert ("No panel 'real': song.wav is no video of data.clips" in said) == (size[0] == 192)
 
 
+@pytest.mark.slow
 def test_the_real_dance_is_in_step(everything: Path):
     pictures = read_frames(film("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30)
     shown = [picture[rendering.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
     np.testing.assert_allclose(shown, range(24), atol=0.4)
 
 
+@pytest.mark.slow
 def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
     shutil.rmtree(everything / "models/gan/dense")
     film("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
@@ -179,11 +186,13 @@ def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
         film("--layout", "picture", "--song", "song.wav")
 
 
+@pytest.mark.slow
 def test_choices_on_the_command_line_are_checked_as_params_are(everything: Path):
     with pytest.raises(UserError, match=r"(?s)2 faults.*render\.layout: expected 'side_by_side'.*render\.stills"):
         film("--layout", "side", "--stills", "0")
 
 
+@pytest.mark.slow
 def test_pictures_stay_after_a_clips_last(everything: Path):
     clip = everything / "data/demo/clips/a.mp4"
     pictures = list(rendering.recording(clip, 30, 30, "letterbox", 40, 80))
@@ -194,6 +203,7 @@ def test_pictures_stay_after_a_clips_last(everything: Path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [24, 29.97, 60])
 def test_another_frame_rate(everything: Path, fps: float):
     params = Path("params.yaml").read_text(encoding="utf-8")
@@ -226,6 +236,7 @@ def test_a_short_dance_is_resampled(frames: int):
     assert len(rendering.resample(dance, 30, 12)) == max(round(frames * 0.4), 1)
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_has_so_many_stills_evenly_spaced(everything: Path):
     film("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
     with np.load("y.npz") as dance:
@@ -243,6 +254,7 @@ def test_a_contact_sheet_is_about_twice_as_wide_as_high(count: int, size: tuple[
     assert figures.contact_sheet([still] * count).shape == (322 * rows - 2, (size[1] // 2 + 2) * columns - 2, 3)
 
 
+@pytest.mark.slow
 def test_panels_side_by_side(trained: Path):
     painter, poses = load_painter(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
     assert painter is not None
