@@ -14,7 +14,7 @@ import yaml
 
 from dancing.hdf5 import Dataset, Piece, open_dataset, write_dataset
 from dancing.params import Params, parse_params
-from dancing.presets import lay_over
+from dancing.presets import lay_over, without_preset
 from dancing.skeleton import LANDMARKS
 
 with suppress(ImportError):  # the training tests do without it
@@ -54,9 +54,8 @@ def real_data(name: str) -> Path:
 
 
 def smoke_params() -> str:
-    """The text of params.yaml with the smoke preset laid over it."""
-    files = (ROOT / name for name in ("params.yaml", "presets/dance/smoke.yaml"))
-    return lay_over(*(file.read_text(encoding="utf-8") for file in files))
+    """The text of params.yaml with the smoke preset laid over it, in the place of any that is in force there."""
+    return lay_over(without_preset(ROOT, "dance"), (ROOT / "presets/dance/smoke.yaml").read_text(encoding="utf-8"))
 
 
 def standing() -> np.ndarray:

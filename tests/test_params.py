@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancing.params import ImageParams, Params, ParamsError, load_params, parse_params
+from dancing.presets import without_preset
 
-VALUES = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+VALUES = yaml.safe_load(without_preset(ROOT, "dance"))
 
 
 def changed(**changes: object) -> dict:

@@ -10,7 +10,16 @@ from conftest import ROOT
 
 from dancing import presets
 from dancing.params import ParamsError, load_params
-from dancing.presets import PresetError, apply_preset, find_preset, lay_over, list_presets, undo_preset
+from dancing.presets import (
+    PresetError,
+    apply_preset,
+    find_preset,
+    lay_over,
+    list_presets,
+    params_path,
+    undo_preset,
+    without_preset,
+)
 
 PRESETS = list_presets(ROOT)
 IDS = [f"{preset.system}-{preset.name}" for preset in PRESETS]
@@ -18,12 +27,12 @@ IDS = [f"{preset.system}-{preset.name}" for preset in PRESETS]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The project's params files and presets elsewhere."""
+    """The project's presets elsewhere, and its params files without the presets in force."""
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
-    for path in [ROOT / "params.yaml", *ROOT.glob("pipelines/*/params.yaml")]:
-        target = tmp_path / path.relative_to(ROOT)
+    for system in ("dance", "digits", "faces", "param_tanh"):
+        target = params_path(tmp_path, system)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+        target.write_text(without_preset(ROOT, system), encoding="utf-8")
     return tmp_path
 
 
@@ -50,7 +59,7 @@ def test_there_are_presets_for_every_system():
 
 @pytest.mark.parametrize("one", PRESETS, ids=IDS)
 def test_a_preset_holds_only_what_differs_and_says_what_it_is_for(one: presets.Preset):
-    default, changes = values(one.params), values(one.path)
+    default, changes = yaml.safe_load(without_preset(ROOT, one.system)), values(one.path)
     for section, keys in changes.items():
         for key, value in keys.items():
             assert value != default[section][key], f"{section}.{key} is the default's"
@@ -147,7 +156,7 @@ def test_an_unknown_or_ambiguous_name_lists_what_there_is(project: Path):
 
 
 def test_values_are_replaced_in_any_layout_or_refused():
-    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    params = without_preset(ROOT, "dance")
     changes = "gan:\n  betas: [0.0, 0.9]  # calmer\n  subject: anna\n"
     result = lay_over(params.replace("  subject: null ", "  subject: "), changes)
     assert yaml.safe_load(result)["gan"] == {**yaml.safe_load(params)["gan"], "betas": [0.0, 0.9], "subject": "anna"}

@@ -58,15 +58,15 @@ def project_root(folder: Path | None = None) -> Path:
     raise PresetError(f"{start}: no presets/ and params.yaml here or above; run from the project's folder")
 
 
+def params_path(root: Path, system: str) -> Path:
+    """The params.yaml of a system: the dance's lies at the root, others in pipelines/SYSTEM."""
+    return root / "params.yaml" if system == "dance" else root / "pipelines" / system / "params.yaml"
+
+
 def list_presets(root: Path) -> list[Preset]:
-    """All presets of the project, by system and name. The dance's params.yaml lies at the root."""
+    """All presets of the project, by system and name."""
     return [
-        Preset(
-            name=path.stem,
-            system=path.parent.name,
-            path=path,
-            params=root / ("" if path.parent.name == "dance" else f"pipelines/{path.parent.name}") / "params.yaml",
-        )
+        Preset(path.stem, path.parent.name, path, params_path(root, path.parent.name))
         for path in sorted(root.glob("presets/*/*.yaml"))
     ]
 
@@ -114,8 +114,7 @@ def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
 
     Returns the keys that have changed in the file, as ``section.key``, each with its value before and after.
     """
-    before = _read(preset.params)
-    base = _without(before, _recorded(root).get(preset.system, {}))
+    before, base = _read(preset.params), without_preset(root, preset.system)
     changes = _read(preset.path)
     after = lay_over(base, changes, f"{preset.params.relative_to(root)} with preset {preset.name}")
     old, sources = _slots(base), _slots(changes)
@@ -137,17 +136,17 @@ def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
     path = preset.params.relative_to(root)
     if record.get("preset") != preset.name:
         raise PresetError(f"{preset.name} is not in force on {path}; `git checkout {path}` restores the committed file")
-    before = _read(preset.params)
-    after = _without(before, record)
+    before, after = _read(preset.params), without_preset(root, preset.system)
     _write(preset.params, after)
     _record(root, preset.system, None)
     return _differences(before, after)
 
 
-def _without(text: str, record: Values) -> str:
-    """The text with the values that a preset replaced, where the preset's own still stand."""
-    slots = _slots(text)
-    kept = {key: entry for key, entry in record.get("keys", {}).items() if key in slots}
+def without_preset(root: Path, system: str) -> str:
+    """The text of a system's params.yaml without the preset in force, but with edits made since."""
+    text = _read(params_path(root, system))
+    slots, replaced = _slots(text), _recorded(root).get(system, {}).get("keys", {})
+    kept = {key: entry for key, entry in replaced.items() if key in slots}
     for key in sorted(kept, key=lambda key: slots[key].start, reverse=True):
         if _source(text, slots[key]) == kept[key]["set"]:
             text = text[: slots[key].start] + kept[key]["was"] + text[slots[key].padded_end :]
