@@ -1,5 +1,7 @@
-# make demo   clips in, dance.mp4 out          make test   all tests
-# make ui     MLflow on this project's runs    make setup  the environment alone
+# make demo   clips in, dance.mp4 out          make test       all tests, minutes
+# make ui     MLflow on this project's runs    make test-fast  those without training and clips, under a minute
+# make setup  the environment alone            make check      lint and types
+# make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -8,6 +10,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell $(nam
 BIN := .venv/bin
 # DVC's stages say `python`: it must be this environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A process a core, each with a file of tests at a time: fixtures are made once a file. One thread a process: the tests'
+# models are so small that a second thread costs as much as it does.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test ui setup check clean
 .DEFAULT_GOAL := demo
@@ -17,10 +22,23 @@ demo: .venv/installed
 	@echo "dance.mp4 is ready: open it. The measures are in metrics/, the runs behind them at 'make ui'."
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
+
+test-fast: .venv/installed-dev
+	@$(PYTEST) -m "not slow"
 
 check: .venv/installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
+
+.PHONY: ci test-fast hooks docs-check
+# One after the other, the quickest first, also with -j.
+ci:
+	@$(MAKE) -s check
+	@$(MAKE) -s test
+	@$(MAKE) -s docs-check
+
+hooks: .venv/installed-dev
+	@$(BIN)/pre-commit install
 
 ui: .venv/installed
 	@echo 'MLflow: http://localhost:5000/#/experiments?workflowType=machine_learning'

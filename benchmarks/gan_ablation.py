@@ -21,7 +21,7 @@ from dancing import evaluation
 from dancing.clips.dataset import Dataset, open_dataset
 from dancing.errors import exit_on_user_error
 from dancing.evaluation.common import held_out
-from dancing.inference import PoseToImage
+from dancing.music_to_pose.inference import PoseToImage
 from dancing.params import Gan, Params, load_dance_params
 from dancing.pose_to_image.skeleton_gan import DRAWN, SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
 from dancing.training import registry as models

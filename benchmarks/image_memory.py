@@ -71,8 +71,8 @@ def _build(folder: Path) -> tuple[float, float]:
 def _train(folder: Path) -> tuple[float, float]:
     """MB and s."""
     from dancing.noise_to_image.dataset import open_images
-    from dancing.params import ImageParams, load_params
     from dancing.noise_to_image.gan_task import build_task
+    from dancing.params import ImageParams, load_params
     from dancing.training.checkpoints import ResumeState
     from dancing.training.device import pick_device
     from dancing.training.gan_loop import train_gan

@@ -1,6 +1,11 @@
-"""Tiny data made on the spot. Nothing here imports librosa, MediaPipe or DVC: the training tests run without them."""
+"""Tiny data made on the spot, and the way to real data.
 
+Nothing here imports librosa, MediaPipe or DVC: the training tests run without them.
+"""
+
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +15,14 @@ import yaml
 from dancing.body.skeleton import LANDMARKS
 from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
 from dancing.params import Params, parse_params
+from dancing.presets import lay_over, without_preset
+
+with suppress(ImportError):  # the training tests do without it
+    from hypothesis import settings
+
+    # Hypothesis's deadline of 200 ms an example fails tests on a busy machine, not on a wrong program.
+    settings.register_profile("project", deadline=None)
+    settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 #: A person who stands: x, y as fractions of a square picture, for each landmark.
@@ -18,6 +31,31 @@ STANDING = {
     "elbow": (0.60, 0.40), "wrist": (0.61, 0.52), "pinky": (0.61, 0.56), "index": (0.61, 0.56), "thumb": (0.60, 0.55),
     "hip": (0.54, 0.52), "knee": (0.54, 0.71), "ankle": (0.54, 0.90), "heel": (0.54, 0.92), "foot": (0.56, 0.94),
 }  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's tests first: they take longest, and with several processes the others run beside them."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
+def real_data(name: str) -> Path:
+    """The file or folder `name` under the folder that DANCING_REAL_DATA names, for a test that also has made data.
+
+    Skips the test where the variable isn't set or there is no such file; nothing else is searched.
+    """
+    folder = os.environ.get("DANCING_REAL_DATA")
+    if not folder:
+        pytest.skip(f"needs real data, {name}: set DANCING_REAL_DATA to the folder that holds it")
+    path = Path(folder, name)
+    if not path.exists():
+        pytest.skip(f"needs real data: {path} does not exist")
+    return path
+
+
+def smoke_params() -> str:
+    """The text of params.yaml with the smoke preset laid over it, in the place of any that is in force there."""
+    return lay_over(without_preset(ROOT, "dance"), (ROOT / "presets/dance/smoke.yaml").read_text(encoding="utf-8"))
 
 
 def standing() -> np.ndarray:
@@ -99,7 +137,7 @@ def make_params() -> Callable[..., Params]:
     """The smoke preset with changes: make_params({"vae.model": "lstm"})."""
 
     def make(changes: dict[str, object] | None = None) -> Params:
-        values = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"))
+        values = yaml.safe_load(smoke_params())
         for key, value in (changes or {}).items():
             section, _, name = key.partition(".")
             values[section][name] = value

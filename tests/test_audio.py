@@ -23,6 +23,7 @@ def beat_track(bpm: float, rate: int, seconds: float = 12.0, first: float = 0.37
     return sound, beats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [24, 25, 30, 60])
 @pytest.mark.parametrize("bpm", [75, 100, 120, 132, 140])
 def test_beats_are_where_they_are_heard(fps, bpm):

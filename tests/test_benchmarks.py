@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, smoke_params
 
 from benchmarks import gan_ablation, image_memory, rendering
 from dancing.media.video import probe
 from dancing.pose_to_image.skeleton_gan import DRAWN, SkeletonGanConfig
 
 
+@pytest.mark.slow
 def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with make_dataset() as dataset:
         source = dataset.path
@@ -40,6 +41,7 @@ def test_the_ablations_generators_lack_what_they_should():
     assert torch.equal(generator(drawing), generator(drawing, torch.rand(2, 3, 32, 40)))
 
 
+@pytest.mark.slow
 def test_image_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     for name, few in (("HEADS", 3), ("STEPS", 1)):

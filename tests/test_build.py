@@ -101,6 +101,7 @@ def flashes(tmp_path_factory) -> tuple[Dataset, np.ndarray]:
     return open_dataset(folder / "dataset.h5"), times
 
 
+@pytest.mark.slow
 def test_click_and_flash_are_in_one_row(flashes):
     dataset, times = flashes
     seen, heard = [], []
@@ -116,6 +117,7 @@ def test_click_and_flash_are_in_one_row(flashes):
         assert min(abs(time - click) for click in heard) <= 1 / 30 + 1e-6
 
 
+@pytest.mark.slow
 def test_parts_come_from_their_own_time(flashes):
     dataset, _ = flashes
     starts = {piece.split: piece.start for piece in dataset.pieces}
@@ -123,6 +125,7 @@ def test_parts_come_from_their_own_time(flashes):
     assert [len(piece) for piece in dataset.split("test")] == [24]  # a fifth of 120 rows
 
 
+@pytest.mark.slow
 def test_columns_are_in_the_same_order_in_dataset_and_song(flashes):
     dataset, _ = flashes
     features = audio.extract(np.random.default_rng(0).normal(size=30 * 512).astype(np.float32), 30, 4)

@@ -1,6 +1,7 @@
 """PersonCrops round the dancer: he is in them, and nothing is moved by being cropped."""
 
 import numpy as np
+import pytest
 import torch
 from conftest import dance
 from hypothesis import given, settings
@@ -70,6 +71,7 @@ def test_places_are_of_the_whole_picture():
     torch.testing.assert_close(whole.landmarks(poses), poses)
 
 
+@pytest.mark.slow
 def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
     dataset = make_dataset(height=128, width=96)
     pictures = Pictures(dataset, "train", estimate_backgrounds(dataset), torch.device("cpu"))

@@ -48,6 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # ----------------------------------------------------------------------------------------------------------- dance
 
 
+@pytest.mark.slow
 def test_motion_beats_fall_on_the_music_s_beats(dances):
     gains, scores = [], []
     for song, body in dances:
@@ -123,6 +124,7 @@ def test_repertoire_belongs_to_the_section_and_chance_chooses_from_it():
     assert len(plans) > 20  # a song has more than one dance
 
 
+@pytest.mark.slow
 def test_other_seed_other_dance():
     song, _ = dance(120, seed=5)
 
@@ -182,6 +184,7 @@ def test_song_is_clean_and_its_sections_cover_it(dances):
 # ----------------------------------------------------------------------------------------------------------- files
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(tmp_path):
     first, second = (contents(make_clips(tmp_path / name, "--seed", "3")) for name in ("a", "b"))
     assert sorted(first) == ["clips/01_apricot.mp4", "truth/01_apricot.npz"]
@@ -190,6 +193,7 @@ def test_same_seed_same_bytes(tmp_path):
     assert all(first[name] != other[name] for name in first)
 
 
+@pytest.mark.slow
 def test_clip_and_truth_agree(tmp_path):
     make_clips(tmp_path)
     clip = tmp_path / "clips/01_apricot.mp4"

@@ -14,6 +14,7 @@ from dancing.metrics.feature_reference import FEATURES
 from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
 
 SIZE = 48
+pytestmark = pytest.mark.slow
 
 
 class Perfect:

@@ -26,6 +26,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fps", "rows"), [(30, 36), (24, 29)])
 def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
     features = extract_clip(film(tmp_path / "a.mp4", DANCE), replace(SETTINGS, fps=fps))
@@ -41,6 +42,7 @@ def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
     assert features.report["source_fps"] == pytest.approx(30)
 
 
+@pytest.mark.slow
 def test_saved_features_come_back(tmp_path):
     features = extract_clip(film(tmp_path / "a.mp4", DANCE), SETTINGS)
     features.save(tmp_path / "a.npz")
@@ -54,6 +56,7 @@ def test_saved_features_come_back(tmp_path):
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_absence_parts_the_clip(tmp_path):
     pictures = DANCE[:24] + [empty_room()] * 20 + DANCE[:24]
     features = extract_clip(film(tmp_path / "a.mp4", pictures), SETTINGS)
@@ -65,6 +68,7 @@ def test_an_absence_parts_the_clip(tmp_path):
     assert np.isfinite(features.pose.landmarks[first:leaves]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pictures", "sound", "reason"),
     [
@@ -79,6 +83,7 @@ def test_a_clip_that_cannot_serve_says_why(tmp_path, pictures, sound, reason):
         extract_clip(film(tmp_path / "a.mp4", pictures, sound=sound), SETTINGS)
 
 
+@pytest.mark.slow
 def test_the_good_clips_of_a_folder_are_used(tmp_path):
     clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
     film(clips / "b.mp4", DANCE)
@@ -102,6 +107,7 @@ def test_the_good_clips_of_a_folder_are_used(tmp_path):
     assert set(contents(out)) == {"a__b.npz", "b.npz"}
 
 
+@pytest.mark.slow
 def test_a_new_clip_costs_one_clip(tmp_path, monkeypatch):
     clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
     extracted: list[str] = []
@@ -135,6 +141,7 @@ def test_two_workers_find_the_same(tmp_path):
     assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
 
 
+@pytest.mark.slow
 def test_no_clip_left_lists_the_reasons(tmp_path):
     film(tmp_path / "clips" / "a.mp4", DANCE[:4])
     (tmp_path / "clips" / "b.mov").write_text("no film")

@@ -65,6 +65,7 @@ def test_pooled_are_means_and_deviations_where_asked():
     torch.testing.assert_close(pooled[:, 60:64], (deviation**2 + 1e-6).sqrt())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "steps", "share"), [("pose", 60, 0.35), ("degradation", 150, 0.8)])
 def test_it_learns_its_task(task, steps, share):
     net, losses = train_features(*shown(), task, steps, seed=1, device=CPU)
@@ -78,6 +79,7 @@ def test_it_learns_its_task(task, steps, share):
     assert picture.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_by_heart():
     pictures, landmarks = shown(frames=4)
     _, losses = train_features(pictures, landmarks, "pose", 150, seed=1, device=CPU)
@@ -114,6 +116,7 @@ def test_the_person_is_where_the_limbs_are():
     assert where[0, 0, 20, 20] > 0.5 > where[0, 0, 4, 2]
 
 
+@pytest.mark.slow
 def test_distances_rank_what_is_worse():
     """Real test pictures are nearest to real training ones, blurred ones farther, more blurred ones still farther."""
     train, poses = shown(frames=120)

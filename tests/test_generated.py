@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from dancing import evaluation
 from dancing.evaluation import sample_sheets as sheets
 from dancing.features.feature_distance import FeatureDistance, diversity
-from dancing.inference import NoiseToImageModule, load_models
 from dancing.media.video import probe, write_audio
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row, classifier_score
+from dancing.music_to_pose.inference import NoiseToImageModule, load_models
 from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.dataset import ImageDataset, open_images, write_images
 from dancing.noise_to_image.gan_task import SETTLING, NoiseGame
@@ -105,6 +105,7 @@ def weights(path: Path, *names: str) -> list[torch.Tensor]:
     return [values for name in names for values in content[name].values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_gan_resume_equals_uninterrupted(make_images, tmp_path: Path, system: str):
     gan, dataset = params(system).gan, make_images(system)
@@ -120,6 +121,7 @@ def test_gan_resume_equals_uninterrupted(make_images, tmp_path: Path, system: st
     assert ("val_feature_mmd_ratio" in whole.gan[-1]) == (system != "digits")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("loss", ["bce", "hinge", "wgan_gp"])
 @pytest.mark.parametrize("output", ["tanh", "param_tanh"])
@@ -130,6 +132,7 @@ def test_every_loss_goes_with_every_output(make_images, tmp_path: Path, system: 
     assert all(values.isfinite().all() for values in weights(tmp_path / "out/last.pt", "generator"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["bce", "wgan_gp"])
 @pytest.mark.parametrize("system", ["digits", "faces"])
 def test_either_discriminator_can_play(make_images, tmp_path: Path, system: str, loss: str):
@@ -155,6 +158,7 @@ def test_learning_rates_fall_beside_our_discriminator_alone(make_images):
     assert rates == {"deep": pytest.approx(0.5e-3), "table": 1e-3}  # the third step's: half-way down
 
 
+@pytest.mark.slow
 def test_a_critic_with_a_gradient_penalty_has_no_batch_norm(make_images, tmp_path: Path):
     for loss, normalised in (("bce", True), ("wgan_gp", False)):
         gan = params("faces", gan__loss=loss, gan__epochs=1, gan__discriminator="table").gan
@@ -163,6 +167,7 @@ def test_a_critic_with_a_gradient_penalty_has_no_batch_norm(make_images, tmp_pat
         assert ("norms.0.running_mean" in kept) == normalised
 
 
+@pytest.mark.slow
 def test_a_vae_in_a_game_draws_its_pictures_again(make_images, tmp_path: Path):
     changes = {"epochs": 1, "steps_per_epoch": 60, "batch_size": 16, "critic_steps": 1, "lr": 2e-3, "ema": 0.9}
     gan = params("param_tanh", **{f"gan__{key}": value for key, value in changes.items()}).gan
@@ -175,6 +180,7 @@ def test_a_vae_in_a_game_draws_its_pictures_again(make_images, tmp_path: Path):
     assert (sides[0] == sides[1]).mean() > 0.9  # held-out discs lie where they lie
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_used_with_statistics_of_their_own(make_images):
     """A batch norm's running statistics lag by a hundred steps: without new ones the first pictures are grey."""
     game = NoiseGame(make_images("faces", 24), params("faces", gan__batch_size=32).gan, CPU)
@@ -192,6 +198,7 @@ def test_averaged_weights_are_used_with_statistics_of_their_own(make_images):
     assert [norm.momentum for norm in player.norms] == [norm.momentum for norm in game.player.norms]
 
 
+@pytest.mark.slow
 def test_what_is_kept_has_statistics_of_its_own(make_images, tmp_path: Path):
     train_gan(make_images("faces", 24), params("faces").gan, tmp_path / "gan", tmp_path / "crash")
     for name in ("best", "last"):
@@ -199,6 +206,7 @@ def test_what_is_kept_has_statistics_of_its_own(make_images, tmp_path: Path):
         assert kept["norms.0.num_batches_tracked"] == SETTLING  # of these weights; four training steps saw four
 
 
+@pytest.mark.slow
 def test_the_vae_learns_and_goes_on_where_it_was_killed(make_images, tmp_path: Path):
     vae = params("digits", vae__epochs=3, vae__steps_per_epoch=80, vae__batch_size=16, vae__lr=4e-3).vae
     dataset = make_images("digits")
@@ -231,6 +239,7 @@ def test_pictures_are_read_alike_from_memory_and_file(make_images, monkeypatch: 
     assert inside.spread(5).shape[0] == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_row_stands_where_it_should(make_images, tmp_path: Path, system: str):
     wanted, dataset = params(system), make_images(system, 200)
@@ -265,6 +274,7 @@ def test_every_row_stands_where_it_should(make_images, tmp_path: Path, system: s
     assert sheets.save_alphas(tmp_path / "alphas.png", samplers["gan"], 1) == (system == "param_tanh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("system", "labelled", "column"), [("digits", False, None), ("faces", True, "coverage")])
 def test_labels_are_no_matter_of_the_system(make_images, tmp_path: Path, system: str, labelled: bool, column: str):
     dataset = make_images(system, 60, labelled)
@@ -276,6 +286,7 @@ def test_labels_are_no_matter_of_the_system(make_images, tmp_path: Path, system:
     assert row["diversity"]["mean"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_sampler_is_its_module_and_its_seed(make_images, tmp_path: Path, system: str):
     train_gan(make_images(system, 24), params(system, gan__epochs=1).gan, tmp_path / "gan", tmp_path / "crash")
@@ -298,6 +309,7 @@ def test_noise_says_one_category_and_is_normal_beside(count: int, size: int, sha
     torch.testing.assert_close(beside, torch.randn(count, size, generator=generator(seed))[:, categories:])
 
 
+@pytest.mark.slow
 def test_a_generator_is_asked_for_what_it_was_trained_on(make_images, tmp_path: Path):
     """Training, checkpoint and sampler agree on the categories; every one of them comes."""
     dataset = make_images("digits", 24)
@@ -337,6 +349,7 @@ def test_diversity_is_the_distance_of_two():
     assert diversity(torch.cat([a, a, a])) == 0
 
 
+@pytest.mark.slow
 def test_likeness_tells_noise_from_pictures(make_images):
     dataset = make_images("faces", 240)
     likeness = FeatureDistance.learnt(dataset.spread("train", 200), None, None, steps=20, seed=1, device=CPU)
@@ -363,6 +376,7 @@ def test_a_walk_keeps_its_length_and_stops_where_it_should():
         assert (steps[0] > 2 * steps[30]) == pulse  # off at once on the beat, or slowly
 
 
+@pytest.mark.slow
 def test_a_film_ends_where_it_began_and_has_the_songs_length(make_images, tmp_path: Path):
     wanted = params("faces", gan__epochs=1)
     train_gan(make_images("faces", 24), wanted.gan, tmp_path / "gan", tmp_path / "crash")

@@ -145,6 +145,7 @@ def test_parts_are_exact_shares_in_any_order(count: int, val: float, test: float
     assert splits == shuffled_splits(count, val, test, seed)
 
 
+@pytest.mark.slow
 def test_a_videos_parts_lie_one_after_another(tmp_path: Path):
     with VideoWriter(tmp_path / "x.mp4", 10, 64, 64) as video:
         for k in range(100):

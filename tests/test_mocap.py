@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import dance
+from conftest import dance, real_data
 from drawn_dancer import draw, film
 
 from dancing.body import mocap
@@ -20,7 +20,6 @@ from dancing.params import Data
 
 RATE = 48_000
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
-MOCAP = Path(__file__).parents[2] / "shared/data/mocap"
 
 
 def arrays(frames: int = 50, fps: object = 25, **changes) -> dict:
@@ -151,6 +150,7 @@ def test_what_is_no_npz_is_told(tmp_path, content):
         mocap.read(tmp_path / "a.npz")
 
 
+@pytest.mark.slow
 def test_a_song_with_landmarks_is_a_clip(tmp_path):
     features = extract_clip(clip(tmp_path, "a"), SETTINGS)
     assert features.pose.landmarks.shape == (60, 33, 2)
@@ -162,12 +162,14 @@ def test_a_song_with_landmarks_is_a_clip(tmp_path):
     np.testing.assert_allclose(features.audio.beats % 0.5, 0.25, atol=0.02)
 
 
+@pytest.mark.slow
 def test_measured_landmarks_are_not_smoothed(tmp_path):
     noise = np.random.default_rng(0).random((60, 33, 2)).astype(np.float32)
     features = extract_clip(clip(tmp_path, "a", **arrays(60, 30, landmarks=noise)), SETTINGS)
     np.testing.assert_array_equal(features.pose.landmarks, noise)
 
 
+@pytest.mark.slow
 def test_gaps_are_treated_as_in_a_video(tmp_path):
     landmarks = waving(np.arange(150) / 30)
     landmarks[40:44] = landmarks[80:110] = np.nan  # 0.13 s: bridged; 1 s: parts the clip
@@ -178,6 +180,7 @@ def test_gaps_are_treated_as_in_a_video(tmp_path):
     assert (features.report["gaps"], features.report["longest_gap"]) == (2, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("song", "poses", "rows"), [(2.0, 100, 60), (4.0, 50, 60), (2.5, 50, 60)])
 def test_what_song_and_landmarks_both_cover_is_used(tmp_path, song, poses, rows):
     features = extract_clip(clip(tmp_path, "a", song, **arrays(poses)), SETTINGS)
@@ -186,6 +189,7 @@ def test_what_song_and_landmarks_both_cover_is_used(tmp_path, song, poses, rows)
     assert features.report["note"] == (expected if abs(song - poses / 25) > 1 else "")
 
 
+@pytest.mark.slow
 def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     clips, out = tmp_path / "clips", tmp_path / "out"
     film(clips / "video.mp4", [draw(k / 5) for k in range(20)])
@@ -214,6 +218,7 @@ def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     json.dumps(reports)
 
 
+@pytest.mark.slow
 def test_song_and_landmarks_both_count(tmp_path):
     clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
 
@@ -238,19 +243,28 @@ def test_two_songs_of_one_dance_are_told(tmp_path):
         list_clips(tmp_path)
 
 
-def test_real_motion_capture(tmp_path):
-    """Covers that converters wrote as films into the songs are no obstacle."""
-    if not MOCAP.is_dir():
-        pytest.skip(f"no motion capture in {MOCAP}")
+@pytest.fixture(params=["made", "real"])
+def captured(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
+    """Songs that begin with a cover that a converter wrote as a film, landmark files beside them."""
+    if request.param == "real":
+        return [real_data("mocap") / f"{name}.ogg" for name in ("DANCE_C_4", "DANCE_W_24")]
+    cover = film(tmp_path / "cover.mp4", [draw(0.0)] * 300)
+    np.savez(tmp_path / "a.npz", **arrays(250))
+    return [cover.rename(tmp_path / "a.ogg")]
+
+
+@pytest.mark.slow
+def test_motion_capture_beside_songs_with_covers(captured: list[Path]):
     settings = replace(SETTINGS, fps=25)
-    for name in ("DANCE_C_4", "DANCE_W_24"):
-        features = extract_clip(MOCAP / f"{name}.ogg", settings)
-        stored = np.load(MOCAP / f"{name}.npz")["landmarks"]
+    for song in captured:
+        features = extract_clip(song, settings)
+        stored = np.load(song.with_suffix(".npz"))["landmarks"]
         np.testing.assert_array_equal(features.pose.landmarks, stored)
         assert features.report["note"] == ""
         assert 60 < features.audio.tempo < 220
 
 
+@pytest.mark.slow
 def test_each_subject_is_split_as_if_alone(tmp_path):
     """Anna has enough for whole clips to be held out, Ben and who is in no folder are cut in time."""
     clips, features = tmp_path / "clips", tmp_path / "features"
@@ -277,6 +291,7 @@ def test_each_subject_is_split_as_if_alone(tmp_path):
     assert [(p.clip, p.split) for p in alone] == [(p.clip, p.split) for p in pieces if p.subject == "anna"]
 
 
+@pytest.mark.slow
 def test_the_mixed_folder_becomes_a_dataset(tmp_path):
     clips, features = tmp_path / "clips", tmp_path / "features"
     film(clips / "video.mp4", [draw(k / 5) for k in range(60)])

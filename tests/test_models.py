@@ -119,6 +119,7 @@ def test_what_is_spread_straight_is_pooled_straight(frames, pace, start):
     torch.testing.assert_close(pooled[0, 1:-1], torch.ones(points - 2, 1))
 
 
+@pytest.mark.slow
 def test_the_flow_carries_noise_to_what_it_has_learnt():
     """One latent, two values that alternate from beat to beat: drawn songs must alternate, either way round."""
     torch.manual_seed(0)

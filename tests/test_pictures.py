@@ -198,6 +198,7 @@ def test_a_panel_a_dancer_under_the_names():
         list(panels.side_by_side({"real": dance(3), "ours": dance(2)}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [("real", "ours"), ("real", "ours", "lstm", "retrieval")])
 def test_the_comparison_is_seen_and_heard(make_dataset, tmp_path: Path, rows):
     dataset = make_dataset()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, smoke_params
 
 from dancing.clips.dataset import open_dataset
 from dancing.media.video import probe, read_audio, write_audio
@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = project / "made"
     make.main(["clips", "--count", "2", "--seconds", "2", "2", "--seed", "5", "--out", str(made)])
     make.main(["songs", "--count", "1", "--seconds", "2", "2", "--seed", "6", "--out", str(made)])
-    values = yaml.safe_load((project / "presets/smoke.yaml").read_text(encoding="utf-8"))
+    values = yaml.safe_load(smoke_params())
     values["data"]["clips"], values["render"]["song"] = "made/clips", "made/songs/song_1.mp3"
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     # Says which file the code came from: the checkout's, not that of the environment's editable install.

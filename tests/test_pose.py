@@ -1,4 +1,4 @@
-"""Landmarks: segments, bridging, smoothing by hand-made cases; detection on a real clip where there is one."""
+"""Landmarks: segments, bridging, smoothing by hand-made cases; detection on a drawn dancer and on a real one."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,15 +6,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drawn_dancer import HIPS, SHOULDERS, draw
+from conftest import real_data
+from drawn_dancer import HIPS, SHOULDERS, draw, film
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dancing.body import detection
 from dancing.media.video import read_frames
 
-CLIP = Path(__file__).parents[2] / "shared/data/clips/fourms_dancer.avi"
-needs_clip = pytest.mark.skipif(not CLIP.exists(), reason=f"needs a clip of a real dancer, {CLIP}")
+
+@pytest.fixture(params=["drawn", "real"])
+def dancer(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A clip of somebody who dances."""
+    if request.param == "real":
+        return real_data("clips/fourms_dancer.avi")
+    return film(tmp_path / "drawn.mp4", [draw(k / 5) for k in range(50)], fps=25)
 
 
 def path_of(T: int, degree: int) -> np.ndarray:
@@ -159,9 +165,9 @@ def test_no_frames():
     assert visibility.shape == (0, 33)
 
 
-@needs_clip
-def test_a_real_dancer_is_followed():
-    frames = list(islice(read_frames(CLIP, 25), 40))
+@pytest.mark.slow
+def test_a_dancer_is_followed(dancer: Path):
+    frames = list(islice(read_frames(dancer, 25), 40))
     track = detection.track(frames, 25, smooth_cutoff=5.0, max_gap_s=0.5, min_length_s=1.0)
     assert track.detected.mean() > 0.95
     assert len(track.segments) == 1
@@ -174,9 +180,11 @@ def test_a_real_dancer_is_followed():
     np.testing.assert_array_equal(track.landmarks, again.landmarks)
 
 
-@needs_clip
-def test_small_pictures_show_the_same_pose():
-    frames = list(islice(read_frames(CLIP, 1), 3))
+@pytest.mark.slow
+def test_small_pictures_show_the_same_pose(dancer: Path):
+    frames = list(islice(read_frames(dancer, 1), 3))
     large, _ = detection.detect_still(frames)
-    small, _ = detection.detect_still([cv2.resize(frame, (96, 92), interpolation=cv2.INTER_AREA) for frame in frames])
+    height, width = frames[0].shape[:2]
+    size = (96, round(96 * height / width / 2) * 2)
+    small, _ = detection.detect_still([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
     assert np.abs(large - small)[:, [11, 12, 23, 24]].max() < 0.05

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, standing
+from conftest import ROOT, smoke_params, standing
 from drawn_dancer import film as record
 from PIL import Image
 
 import stages.render
 from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
-from dancing.inference import load_generator
 from dancing.media.song import read_song
 from dancing.media.video import probe, read_audio, read_frames, write_audio
+from dancing.music_to_pose.inference import load_generator
 from dancing.render import panels, plots
 from dancing.training.gan import train_gan
 from dancing.training.vae import train_vae
@@ -51,7 +51,7 @@ def models(once: Path, make_dataset, make_params) -> Path:
 def trained(models: Path, tmp_path: Path) -> Path:
     """A folder in which the stage render finds params and models, and a song of three seconds."""
     shutil.copytree(models, tmp_path / "models")
-    (tmp_path / "params.yaml").write_text((ROOT / "presets/smoke.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
     write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
     return tmp_path
 
@@ -63,6 +63,7 @@ def render(folder: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_by_hand(trained: Path):
     result = render(trained, "--song", "song.wav", "--out", "y.mp4", "--seconds", "2.3", "--seed", "3")
     assert result.returncode == 0, result.stderr
@@ -86,6 +87,7 @@ def test_by_hand(trained: Path):
     assert (trained / "y.mp4").read_bytes() != (trained / "other.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_snapping_changes_the_pace_and_is_painted(trained: Path):
     plain = render(trained, "--song", "song.wav", "--out", "plain.mp4")
     params = (trained / "params.yaml").read_text(encoding="utf-8")
@@ -98,6 +100,7 @@ def test_snapping_changes_the_pace_and_is_painted(trained: Path):
         assert after["landmarks"].dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -115,6 +118,7 @@ def test_what_cannot_be_rendered_is_told_and_leaves_nothing(trained: Path, optio
     assert not list(trained.glob("y.*"))
 
 
+@pytest.mark.slow
 def test_a_song_as_long_as_it_is(trained: Path):
     song = read_song(trained / "song.wav", 30, 4, None)
     assert song.features.shape == (90, 27)
@@ -142,6 +146,7 @@ def everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "song", "size"),
     [
@@ -161,12 +166,14 @@ def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int]
     assert ("No panel 'real': song.wav is no video of data.clips" in said) == (size[0] == 192)
 
 
+@pytest.mark.slow
 def test_the_real_dance_is_in_step(everything: Path):
     pictures = read_frames(film("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30)
     shown = [picture[panels.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
     np.testing.assert_allclose(shown, range(24), atol=0.4)
 
 
+@pytest.mark.slow
 def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
     shutil.rmtree(everything / "models/gan/dense")
     film("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
@@ -180,11 +187,13 @@ def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
         film("--layout", "picture", "--song", "song.wav")
 
 
+@pytest.mark.slow
 def test_choices_on_the_command_line_are_checked_as_params_are(everything: Path):
     with pytest.raises(UserError, match=r"(?s)2 faults.*render\.layout: expected 'side_by_side'.*render\.stills"):
         film("--layout", "side", "--stills", "0")
 
 
+@pytest.mark.slow
 def test_pictures_stay_after_a_clips_last(everything: Path):
     clip = everything / "data/demo/clips/a.mp4"
     pictures = list(panels.recording(clip, 30, 30, "letterbox", 40, 80))
@@ -195,6 +204,7 @@ def test_pictures_stay_after_a_clips_last(everything: Path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [24, 29.97, 60])
 def test_another_frame_rate(everything: Path, fps: float):
     params = Path("params.yaml").read_text(encoding="utf-8")
@@ -227,6 +237,7 @@ def test_a_short_dance_is_resampled(frames: int):
     assert len(panels.resample(dance, 30, 12)) == max(round(frames * 0.4), 1)
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_has_so_many_stills_evenly_spaced(everything: Path):
     film("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
     with np.load("y.npz") as dance:
@@ -244,6 +255,7 @@ def test_a_contact_sheet_is_about_twice_as_wide_as_high(count: int, size: tuple[
     assert plots.contact_sheet([still] * count).shape == (322 * rows - 2, (size[1] // 2 + 2) * columns - 2, 3)
 
 
+@pytest.mark.slow
 def test_panels_side_by_side(trained: Path):
     image_model, poses = load_generator(trained / "models/gan"), np.repeat(standing()[None], 3, axis=0)
     assert image_model is not None

@@ -27,6 +27,7 @@ def parent_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 def test_a_parent_ends_as_its_last_stage_did(parent_status):
     params = load_params(Path(__file__).parents[1] / "params.yaml")
     with stage_run("train_vae", params):

@@ -15,7 +15,7 @@ from conftest import make_pictures, make_piece
 from dancing.body.skeleton import PoseSpace
 from dancing.clips.dataset import open_dataset, write_dataset
 from dancing.errors import UserError
-from dancing.inference import MusicToPose, MusicToPoseModule, PoseToImage
+from dancing.music_to_pose.inference import MusicToPose, MusicToPoseModule, PoseToImage
 from dancing.music_to_pose.task import window_lengths
 from dancing.music_to_pose.windows import Windows
 from dancing.training.common import CrashState, Ema, Means, check_finite, generator, load_checkpoint, save_checkpoint
@@ -43,18 +43,21 @@ def same(first: dict, second: dict) -> bool:
     return all(torch.equal(first[key], second[key]) for key in first) and first.keys() == second.keys()
 
 
+@pytest.mark.slow
 def test_one_batch_is_learnt_by_heart(make_dataset, make_params, tmp_path: Path):
     changes = {"vae.epochs": 8, "vae.steps_per_epoch": 40, "vae.hidden": 32, "vae.lr": 3e-3, "vae.kl_weight": 0.0}
     history = learn(make_dataset(frames=20), make_params(changes), tmp_path / "out", tmp_path / "crash").vae
     assert history[-1]["train_reconstruction"] < 0.1 * history[0]["train_reconstruction"]
 
 
+@pytest.mark.slow
 def test_a_gan_learns_its_pictures(make_dataset, make_params, tmp_path: Path):
     gan = make_params({"gan.epochs": 10, "gan.steps_per_epoch": 10}).gan
     history = train_gan(make_dataset(frames=24), gan, tmp_path / "out", tmp_path / "crash").gan
     assert history[-1]["train_l1"] < 0.6 * history[0]["train_l1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "killed"), [("motion", "on_epoch"), ("motion", "on_prior_epoch"), ("lstm", "on_epoch")]
 )
@@ -99,12 +102,14 @@ def test_windows_fit_half_of_the_dances(make_params):
         lengths([100], [2])
 
 
+@pytest.mark.slow
 def test_a_flow_learns_its_latents(make_dataset, make_params, tmp_path: Path):
     changes = {"vae.epochs": 4, "prior.epochs": 10, "prior.steps_per_epoch": 20, "prior.hidden": 32, "prior.lr": 3e-3}
     history = learn(make_dataset(frames=200), make_params(changes), tmp_path / "out", tmp_path / "crash").prior
     assert history[-1]["train_flow"] < 0.7 * history[0]["train_flow"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["skeleton", "dense"])
 def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Path, model: str):
     gan, dataset = make_params({"gan.model": model, "gan.epochs": 3}).gan, make_dataset(frames=16)
@@ -124,6 +129,7 @@ def test_gan_resume_equals_uninterrupted(make_dataset, make_params, tmp_path: Pa
                 assert same(*(load_checkpoint(tmp_path / d / name, "")[part] for d in ("whole", other)))
 
 
+@pytest.mark.slow
 def test_the_slope_penalty_keeps_the_discriminator_flat(make_dataset, make_params, tmp_path: Path):
     dataset, changes = (
         make_dataset(frames=16),
@@ -137,6 +143,7 @@ def test_the_slope_penalty_keeps_the_discriminator_flat(make_dataset, make_param
     assert apart[10.0] < 0.5 * apart[0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["skeleton", "dense"])
 @pytest.mark.parametrize("output", ["tanh", "param_tanh"])
 @pytest.mark.parametrize("loss", ["bce", "hinge", "wgan_gp"])
@@ -163,6 +170,7 @@ def test_a_broken_crash_state_means_a_fresh_start(tmp_path: Path, capsys):
     assert "unreadable" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best(make_dataset, make_params, tmp_path: Path):
     params = make_params({"vae.epochs": 60, "vae.patience": 2, "vae.lr": 0.05})
     history = learn(make_dataset(), params, tmp_path / "out", tmp_path / "crash").vae
@@ -200,6 +208,7 @@ def test_stretched_windows_keep_to_their_piece(make_dataset):
     torch.testing.assert_close(whole[1][1][0, :, 0], torch.arange(20.0, 40, 2))
 
 
+@pytest.mark.slow
 def test_too_short_clips_are_told(make_dataset, make_params, tmp_path: Path):
     with pytest.raises(UserError, match="the training part has 7 frames, 8 are needed"):
         learn(make_dataset(frames=7), make_params(), tmp_path, tmp_path)
@@ -215,6 +224,7 @@ def test_the_average_follows_and_copies_buffers():
     torch.testing.assert_close(ema.model.running_mean, torch.full((2,), 3.0))
 
 
+@pytest.mark.slow
 def test_a_dance_without_pictures_trains_a_dancer_and_no_painter(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(pictures=False)
     assert learn(dataset, make_params(), tmp_path / "vae", tmp_path / "crash").vae
@@ -242,6 +252,7 @@ def test_seeds_name_their_purpose():
     assert not torch.equal(numbers[1], numbers[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "prior"), [("motion", "flow"), ("motion", "normal"), ("lstm", "flow")])
 def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path: Path, model: str, prior: str):
     dataset = make_dataset()
@@ -259,6 +270,7 @@ def test_a_trained_dancer_dances_any_length(make_dataset, make_params, tmp_path:
     assert not np.array_equal(moved[0, 0], moved[0, 2])
 
 
+@pytest.mark.slow
 def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
     dataset = make_dataset(frames=16)
     train_gan(dataset, make_params().gan, tmp_path / "out", tmp_path / "crash")
@@ -268,6 +280,7 @@ def test_a_trained_painter_paints(make_dataset, make_params, tmp_path: Path):
     assert pictures[0].dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_the_gan_learns_one_subject_of_several(make_params, tmp_path: Path):
     pieces = [
         replace(make_piece(f"{subject}_{split}", split, frames, seed), subject=subject)
@@ -290,6 +303,7 @@ def test_the_gan_learns_one_subject_of_several(make_params, tmp_path: Path):
             train_gan(dataset, make_params({"gan.subject": "cleo"}).gan, tmp_path / "out", tmp_path / "crash")
 
 
+@pytest.mark.slow
 def test_a_painter_of_another_version_is_told(make_dataset, make_params, tmp_path: Path):
     train_gan(make_dataset(frames=12), make_params({"gan.epochs": 1}).gan, tmp_path, tmp_path / "crash")
     content = load_checkpoint(tmp_path / "best.pt", "train_gan")
@@ -306,6 +320,7 @@ def test_checkpoints_that_are_missing_or_broken_are_told(tmp_path: Path):
         PoseToImage.load(tmp_path / "bad.pt")
 
 
+@pytest.mark.slow
 def test_training_needs_neither_librosa_nor_mediapipe_nor_dvc():
     import subprocess
 

@@ -69,6 +69,7 @@ def mux(
     return path
 
 
+@pytest.mark.slow
 def test_round_trip(tmp_path):
     y, x = np.mgrid[:120, :160] / 160
     pictures = [np.uint8(255 * np.stack([x, y, (x + y + k / 20) / 3], axis=-1)) for k in range(20)]
@@ -87,6 +88,7 @@ def test_round_trip(tmp_path):
     assert 10 * np.log10(255**2 / error) > 35  # a wrong colour matrix alone costs more than 10 dB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (200, 30, 90)])
 def test_colours_come_back(tmp_path, colour):
     with VideoWriter(tmp_path / "a.mp4", 30, 32, 32) as writer:
@@ -95,6 +97,7 @@ def test_colours_come_back(tmp_path, colour):
     np.testing.assert_allclose(frame.mean((0, 1)), colour, atol=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [RATE, 44_100, 48_000])
 def test_click_and_flash_stay_together(tmp_path, rate, channels):
@@ -110,6 +113,7 @@ def test_click_and_flash_stay_together(tmp_path, rate, channels):
     assert len(read) / RATE == pytest.approx(2.0, abs=0.04)  # trimmed to the pictures
 
 
+@pytest.mark.slow
 def test_sound_shorter_than_pictures_is_padded(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 30, 64, 48, click(0.1, 0.3), RATE) as writer:
         for k in range(60):
@@ -119,6 +123,7 @@ def test_sound_shorter_than_pictures_is_padded(tmp_path):
     assert np.abs(read[RATE:]).max() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 @pytest.mark.parametrize(("pictures_at", "sound_at"), [(0.0, 0.0), (0.0, 0.4), (0.5, 0.3)])
 def test_sound_is_in_step_when_streams_start_apart(tmp_path, suffix, pictures_at, sound_at):
@@ -127,6 +132,7 @@ def test_sound_is_in_step_when_streams_start_apart(tmp_path, suffix, pictures_at
     assert [number(frame) for frame in read_frames(path, 30)] == list(range(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [24, 25, 30, 60, 120])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_steady_clock_from_any_rate(tmp_path, rate, suffix):
@@ -137,6 +143,7 @@ def test_steady_clock_from_any_rate(tmp_path, rate, suffix):
     assert probe(path).variable_frame_rate is False
 
 
+@pytest.mark.slow
 def test_variable_frame_rate(tmp_path):
     times = [0.0, 0.1, 0.15, 0.4, 0.41, 0.8, 0.9]
     path = mux(tmp_path / "a.mp4", times)
@@ -146,12 +153,14 @@ def test_variable_frame_rate(tmp_path):
     assert probe(path).variable_frame_rate
 
 
+@pytest.mark.slow
 def test_a_repeated_picture_is_one_array(tmp_path):
     frames = list(read_frames(mux(tmp_path / "a.mp4", [0.0, 0.5]), 10))
     assert frames[0] is frames[4]
     assert not frames[0].flags.writeable
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_rotated_phone_clip_is_upright(tmp_path, turns):
     path = tmp_path / "a.mp4"
@@ -170,22 +179,26 @@ def test_rotated_phone_clip_is_upright(tmp_path, turns):
     assert (probe(path).height, probe(path).width) == expected.shape[:2]
 
 
+@pytest.mark.slow
 def test_square_pixels(tmp_path):
     path = mux(tmp_path / "a.mp4", [0.0], aspect=Fraction(3, 2))
     assert next(read_frames(path, 30)).shape == (48, 96, 3)
     assert (probe(path).width, probe(path).height) == (96, 48)
 
 
+@pytest.mark.slow
 def test_odd_sizes_are_read(tmp_path):
     path = mux(tmp_path / "a.mp4", [0.0, 0.1], size=(63, 47))
     assert next(read_frames(path, 30)).shape == (47, 63, 3)
 
 
+@pytest.mark.slow
 def test_avi(tmp_path):
     path = mux(tmp_path / "a.avi", [k / 30 for k in range(30)])
     assert [number(frame) for frame in read_frames(path, 30)] == list(range(30))
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_sound_is_silence(tmp_path):
     path = tmp_path / "a.mka"
     with av.open(str(path), "w", format="matroska") as container:
@@ -199,6 +212,7 @@ def test_a_gap_in_the_sound_is_silence(tmp_path):
     assert heard(read[RATE:]) == pytest.approx(1.25, abs=0.003)
 
 
+@pytest.mark.slow
 def test_truncated_file_gives_what_is_left(tmp_path):
     path = tmp_path / "a.mp4"
     noise = np.random.default_rng(0)
@@ -209,6 +223,7 @@ def test_truncated_file_gives_what_is_left(tmp_path):
     assert 10 < len(list(read_frames(path, 30))) < 50
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         with VideoWriter(tmp_path / name, 30, 64, 48, click(0.1, 2.0), RATE) as writer:
@@ -217,6 +232,7 @@ def test_same_input_same_bytes(tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_starts_before_it_is_loaded(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", 30, 64, 48) as writer:
         writer.write(numbered(0))
@@ -230,6 +246,7 @@ def interrupted(path: Path, error: Exception) -> None:
         raise error
 
 
+@pytest.mark.slow
 def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_text("old")
@@ -249,6 +266,7 @@ def encoders() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("encoder")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 29])
 def test_what_the_encoders_thread_raises_arrives_and_nothing_is_left(tmp_path, monkeypatch, after):
     def fail(self: VideoWriter, _):
@@ -262,6 +280,7 @@ def test_what_the_encoders_thread_raises_arrives_and_nothing_is_left(tmp_path, m
     assert not encoders()
 
 
+@pytest.mark.slow
 def test_what_fails_to_draw_stops_the_encoder(tmp_path, monkeypatch):
     encoded: list[np.ndarray] = []
     go_on = threading.Event()
@@ -279,6 +298,7 @@ def test_what_fails_to_draw_stops_the_encoder(tmp_path, monkeypatch):
     assert not encoders()
 
 
+@pytest.mark.slow
 def test_a_bounded_number_of_pictures_waits(tmp_path, monkeypatch):
     waiting = []
     encode = VideoWriter._encode
@@ -307,6 +327,7 @@ def test_sound_round_trip(tmp_path, suffix, channels):
         np.testing.assert_allclose(read, click(0.5, 1.5), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_cover_art_is_not_a_picture(tmp_path):
     path = tmp_path / "a.mp3"
     with av.open(str(path), "w") as container:
@@ -324,12 +345,14 @@ def test_cover_art_is_not_a_picture(tmp_path):
         probe(path)
 
 
+@pytest.mark.slow
 def test_a_cover_written_as_a_film_is_not_what_a_song_begins_with(tmp_path):
     path = mux(tmp_path / "a.mkv", [0.5], sound_at=0.0)
     song = path.rename(tmp_path / "a.ogg")
     assert heard(read_audio(song, RATE)) == pytest.approx(0.25, abs=0.003)
 
 
+@pytest.mark.slow
 def test_errors_name_the_file_and_the_way_out(tmp_path):
     with pytest.raises(MediaError, match=r"none\.mp4: no such file"):
         probe(tmp_path / "none.mp4")

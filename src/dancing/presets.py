@@ -1,0 +1,253 @@
+"""Presets: a few changed keys, laid over a params.yaml. Run as ``python -m dancing.presets NAME``.
+
+``presets/SYSTEM/NAME.yaml`` holds only what differs from the defaults. Laying it over changes those values in the
+system's params.yaml and nothing else: comments, layout and the user's edits of other keys stay, byte for byte.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dancing.errors import UserError, exit_on_user_error
+from dancing.files import written_whole
+
+#: What the preset in force has replaced, a section a system. Git ignores it; without it only --undo is lost.
+REPLACED = Path(".cache/presets.yaml")
+Values = dict[str, Any]
+
+
+class PresetError(UserError):
+    """There is no such preset, or it can't be laid over its params.yaml, which is left as it was."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A file under presets/ and the params.yaml that it is for."""
+
+    name: str
+    system: str
+    path: Path
+    params: Path
+
+    @property
+    def description(self) -> str:
+        """The first comment line of the file."""
+        with open(self.path, encoding="utf-8") as file:
+            return file.readline().lstrip("# ").rstrip()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a value stands in a file's text: with the spaces behind it, if a comment follows them."""
+
+    start: int
+    end: int
+    padded_end: int
+
+
+def project_root(folder: Path | None = None) -> Path:
+    """The nearest folder, from the current one upwards, with presets/ and params.yaml. Raises PresetError."""
+    start = (folder or Path.cwd()).resolve()
+    for root in (start, *start.parents):
+        if (root / "presets").is_dir() and (root / "params.yaml").is_file():
+            return root
+    raise PresetError(f"{start}: no presets/ and params.yaml here or above; run from the project's folder")
+
+
+def params_path(root: Path, system: str) -> Path:
+    """The params.yaml of a system: the dance's lies at the root, others in pipelines/SYSTEM."""
+    return root / "params.yaml" if system == "dance" else root / "pipelines" / system / "params.yaml"
+
+
+def list_presets(root: Path) -> list[Preset]:
+    """All presets of the project, by system and name."""
+    return [
+        Preset(path.stem, path.parent.name, path, params_path(root, path.parent.name))
+        for path in sorted(root.glob("presets/*/*.yaml"))
+    ]
+
+
+def find_preset(root: Path, name: str) -> Preset:
+    """The preset called `name`, or `system/name`. Raises PresetError, which lists what there is."""
+    presets = list_presets(root)
+    found = [preset for preset in presets if name in (preset.name, f"{preset.system}/{preset.name}")]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{preset.system}/{preset.name}" for preset in found or presets)
+    if found:
+        raise PresetError(f"{name}: several presets have this name; say which: {known}")
+    raise PresetError(f"{name}: no such preset; there are {known}")
+
+
+def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
+    """The text of a params.yaml with the values of a preset's text in it; all else stays as it is.
+
+    Raises ParamsError, naming `name`, where the result would not fit the schema, and PresetError where a value can't
+    be replaced in place.
+    """
+    from dancing.params import ImageParams, Params, parse_params
+
+    values, changed = _sections(text, name), _sections(changes, name)
+    wanted = {
+        section: {**values.get(section, {}), **changed.get(section, {})} for section in [*values, *changed]
+    }  # fmt: skip
+    parse_params(wanted, name, ImageParams if "images" in wanted.get("data", {}) else Params)
+    slots, sources = _slots(text), _slots(changes)
+    if absent := sources.keys() - slots.keys():
+        raise PresetError(f"{name}: {', '.join(sorted(absent))} missing: the preset changes only keys that are there")
+    if tall := [key for key in sources if "\n" in _source(text, slots[key])]:
+        raise PresetError(f"{name}: {', '.join(tall)}: write the value on one line, so that it can be replaced")
+    result = text
+    for key in sorted(sources, key=lambda key: slots[key].start, reverse=True):  # from the end: positions stay valid
+        result = _replaced(result, slots[key], _source(changes, sources[key]))
+    if _sections(result, name) != wanted:
+        raise PresetError(f"{name}: can't be changed in place; write its keys as `key: value`, one a line")
+    return result
+
+
+def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
+    """Lay a preset over its params.yaml, in the place of the preset that is in force, if there is one.
+
+    Returns the keys that have changed in the file, as ``section.key``, each with its value before and after.
+    """
+    before, base = _read(preset.params), without_preset(root, preset.system)
+    changes = _read(preset.path)
+    after = lay_over(base, changes, f"{preset.params.relative_to(root)} with preset {preset.name}")
+    old, sources = _slots(base), _slots(changes)
+    replaced = {
+        key: {"set": _source(changes, sources[key]), "was": base[old[key].start : old[key].padded_end]}
+        for key in sources
+    }  # fmt: skip
+    _record(root, preset.system, {"preset": preset.name, "keys": replaced})  # first: without it there is no way back
+    _write(preset.params, after)
+    return _differences(before, after)
+
+
+def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
+    """Take a preset back: its keys get the values that they had before, unless they were edited since.
+
+    Returns what has changed, as `apply_preset` does. Raises PresetError where the preset isn't in force.
+    """
+    record = _recorded(root).get(preset.system, {})
+    path = preset.params.relative_to(root)
+    if record.get("preset") != preset.name:
+        raise PresetError(f"{preset.name} is not in force on {path}; `git checkout {path}` restores the committed file")
+    before, after = _read(preset.params), without_preset(root, preset.system)
+    _write(preset.params, after)
+    _record(root, preset.system, None)
+    return _differences(before, after)
+
+
+def without_preset(root: Path, system: str) -> str:
+    """The text of a system's params.yaml without the preset in force, but with edits made since."""
+    text = _read(params_path(root, system))
+    slots, replaced = _slots(text), _recorded(root).get(system, {}).get("keys", {})
+    kept = {key: entry for key, entry in replaced.items() if key in slots}
+    for key in sorted(kept, key=lambda key: slots[key].start, reverse=True):
+        if _source(text, slots[key]) == kept[key]["set"]:
+            text = text[: slots[key].start] + kept[key]["was"] + text[slots[key].padded_end :]
+    return text
+
+
+def _sections(text: str, name: str) -> Values:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PresetError(f"{name}: not readable as YAML: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(section, dict) for section in values.values()):
+        raise PresetError(f"{name}: expected sections such as `data:` and `vae:`, each with keys")
+    return values
+
+
+def _slots(text: str) -> dict[str, Slot]:
+    """Where the value of each ``section.key`` stands."""
+    return dict(_each_slot(text))
+
+
+def _each_slot(text: str) -> Iterator[tuple[str, Slot]]:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for section, keys in root.value if root else ():
+        for key, value in keys.value:
+            start, end = value.start_mark.index, value.end_mark.index
+            spaces = len(text[end:]) - len(text[end:].lstrip(" "))
+            followed = text[end + spaces : end + spaces + 1] == "#"
+            yield f"{section.value}.{key.value}", Slot(start, end, end + spaces if followed else end)
+
+
+def _source(text: str, slot: Slot) -> str:
+    return text[slot.start : slot.end]
+
+
+def _replaced(text: str, slot: Slot, source: str) -> str:
+    """The text with another value in the slot; a comment behind it keeps its column if it can."""
+    if text[slot.start - 1] == ":":  # `key:` without a value
+        source = f" {source}"
+    if slot.padded_end > slot.end:
+        source = source.ljust(slot.padded_end - slot.start - 2) + "  "
+    return text[: slot.start] + source + text[slot.padded_end :]
+
+
+def _differences(before: str, after: str) -> dict[str, tuple[str, str]]:
+    old, new = _slots(before), _slots(after)
+    values = {key: (_source(before, old[key]), _source(after, new[key])) for key in new}
+    return {key: pair for key, pair in values.items() if pair[0] != pair[1]}
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise PresetError(f"{path}: no such file")
+    with open(path, encoding="utf-8", newline="") as file:  # as they are, so that line ends stay
+        return file.read()
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def _recorded(root: Path) -> Values:
+    path = root / REPLACED
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
+
+
+def _record(root: Path, system: str, record: Values | None) -> None:
+    """Note what is in force on a system's params.yaml; None: nothing."""
+    records = {**_recorded(root), system: record}
+    (root / REPLACED).parent.mkdir(exist_ok=True)
+    _write(root / REPLACED, yaml.safe_dump({name: value for name, value in records.items() if value}))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dancing.presets",
+        description="Lay a preset over the params.yaml of its system. Without a name: list the presets.",
+    )
+    parser.add_argument("name", nargs="?", help="a preset, such as gpu or digits/mnist")
+    parser.add_argument("--undo", action="store_true", help="take the preset back; your own edits stay")
+    return parser
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    root = project_root()
+    if arguments.name is None:
+        for preset in list_presets(root):
+            print(f"{f'{preset.system}/{preset.name}':<18}{preset.description}")
+        return
+    preset = find_preset(root, arguments.name)
+    path = preset.params.relative_to(root)
+    changed = undo_preset(preset, root) if arguments.undo else apply_preset(preset, root)
+    print(f"{path}: preset {preset.name}{' taken back' if arguments.undo else ''}, {len(changed)} values changed")
+    for key, (old, new) in changed.items():
+        print(f"  {key}: {old or 'null'} -> {new or 'null'}")
+    if not arguments.undo:
+        print(f"To go back: `python -m dancing.presets --undo {arguments.name}` keeps your own edits;")
+        print(f"`git checkout {path}` restores the committed file.")
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
