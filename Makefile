@@ -1,5 +1,6 @@
 # make demo   clips in, dance.mp4 out          make test   all tests
 # make ui     MLflow on this project's runs    make setup  the environment alone
+# make docs   the documentation as a website   make results  measured figures into README.md and docs/
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -9,7 +10,7 @@ BIN := .venv/bin
 # DVC's stages say `python`: it must be this environment's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test ui setup check clean
+.PHONY: demo test ui setup check docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -28,6 +29,23 @@ ui: .venv/installed
 
 setup: .venv/installed
 
+# The website, in site/, with everything in it that is generated brought up to date.
+docs: .venv/installed-docs
+	@$(BIN)/python -m docgen.fill
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	@echo "Open site/index.html."
+
+# What is out of date, links, commands; CI runs the cheap commands too: make docs-check RUN=cheap
+docs-check: .venv/installed-docs
+	@$(BIN)/python -m docgen.check $(if $(RUN),--run $(RUN))
+
+results: .venv/installed
+	@$(BIN)/python -m docgen.fill --only value table
+
+# The README's moving picture, from the demo's video.
+readme-picture: .venv/installed
+	@$(BIN)/python -m docgen.moving_picture dance.mp4 docs/dance.webp
+
 .venv/installed: pyproject.toml requirements.lock
 	@$(MAKE) -s .venv/python
 	@echo "Setting up .venv (once; a few minutes) ..."
@@ -39,6 +57,11 @@ setup: .venv/installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[dev]"
 	@touch $@
 
+.venv/installed-docs: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[docs]"
+	@touch $@
+
 .venv/python:
 	@$(or $(PYTHON),false) $(FITS) || { echo "error: Python 3.11 or 3.12 is needed (MediaPipe has no wheels for others);" \
 	  "found $$($(or $(PYTHON),python3) --version 2>&1). Install one, or: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -46,4 +69,4 @@ setup: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache site

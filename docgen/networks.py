@@ -38,7 +38,9 @@ class Network:
 
 def _config(kind: type, **changes: Any) -> Any:
     known = VALUES | changes
-    return kind(**{field.name: known[field.name] for field in fields(kind) if field.default is MISSING or field.name in changes})
+    return kind(
+        **{field.name: known[field.name] for field in fields(kind) if field.default is MISSING or field.name in changes}
+    )
 
 
 def _vae(name: str, **changes: Any) -> Callable[[], nn.Module]:
@@ -134,7 +136,11 @@ def network(name: str) -> str:
         described.run(net)
     learned = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
     total = ["**sum of learned parameters**", "", "", f"**{learned:,}**"]
-    head = [["layer", "kind", "output", "parameters"], ["---", "---", "---", "---:"], ["input", "", described.shape, ""]]
+    head = [
+        ["layer", "kind", "output", "parameters"],
+        ["---", "---", "---", "---:"],
+        ["input", "", described.shape, ""],
+    ]
     return "\n".join("| " + " | ".join(row) + " |" for row in [*head, *rows, total])
 
 

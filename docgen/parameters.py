@@ -12,7 +12,10 @@ from dancing.params import ImageParams, Params, System, load_params
 from docgen import ROOT
 from docgen.results import NONE
 
-FILES = {"dance": "params.yaml", **{name: f"pipelines/{name}/params.yaml" for name in ("digits", "faces", "param_tanh")}}
+FILES = {
+    "dance": "params.yaml",
+    **{name: f"pipelines/{name}/params.yaml" for name in ("digits", "faces", "param_tanh")},
+}
 WORDS = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`", NoneType: "`null`"}
 LINE = re.compile(r"^  (?P<key>\w+): (?P<value>.*?)(?:\s+# (?P<comment>.*))?$")
 
@@ -93,7 +96,9 @@ def _presets() -> str:
     body = []
     for path in sorted((ROOT / "presets").rglob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        comment = " ".join(line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line[:1] == "#")
+        comment = " ".join(
+            line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line[:1] == "#"
+        )
         values = yaml.safe_load(text) or {}
         count = sum(len(keys) if isinstance(keys, dict) else 1 for keys in values.values())
         body.append(f"| `{path.relative_to(ROOT)}` | {count} | {comment} |")

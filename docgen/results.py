@@ -274,7 +274,8 @@ TABLES: dict[str, Table] = {
     "motion_length": Table(
         _under("motion_length.rows", {"10": "10 s", "180": "3 min", "1800": "30 min"}),
         _columns(
-            ("dance_s", "dance, s", ".2f"), ("dance_mb", "memory, MB", ".0f"), ("reading_s", "reading the song, s", ".1f"),
+            ("dance_s", "dance, s", ".2f"), ("dance_mb", "memory, MB", ".0f"),
+            ("reading_s", "reading the song, s", ".1f"),
             ("reading_mb", "memory, MB", ".0f"),
         ),
         "song",
