@@ -33,7 +33,7 @@ setup: .venv/installed
 docs: .venv/installed-docs
 	@$(BIN)/python -m docgen.fill
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
-	@echo "Open site/index.html."
+	@echo "Open site/index.html. With the search: $(BIN)/python -m http.server -d site"
 
 # What is out of date, links, commands; CI runs the cheap commands too: make docs-check RUN=cheap
 docs-check: .venv/installed-docs

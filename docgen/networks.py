@@ -125,7 +125,7 @@ def network(name: str) -> str:
             while isinstance(output, tuple | list):
                 output = output[0]
             shape = ", ".join(map(str, output.shape[1:]))
-            rows.append([f"`{label}`", _kind(module), f"({shape})", f"{_count(module):,}"])
+            rows.append([f"`{label}`", _kind(module), f"`({shape})`", f"{_count(module):,}"])
 
         module.register_forward_hook(note)
 
