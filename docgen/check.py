@@ -296,7 +296,8 @@ def _copy_project(copy: Path, with_outputs: bool) -> None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     if with_outputs:
-        _run([_tool("dvc"), "cache", "dir", "--local", str(ROOT / ".dvc/cache")], copy)
+        cache_folder = _run([_tool("dvc"), "cache", "dir"]).stdout.strip()
+        _run([_tool("dvc"), "cache", "dir", "--local", cache_folder], copy)
         _run([_tool("dvc"), "checkout"], copy)  # what isn't in the cache is made by the commands
         song = copy / "data/demo/songs/song_1.mp3"
         if song.exists():
