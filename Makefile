@@ -1,6 +1,7 @@
 # make demo   clips in, dance.mp4 out          make test       all tests, minutes
 # make ui     MLflow on this project's runs    make test-fast  those without training and clips, under a minute
 # make setup  the environment alone            make check      lint and types
+# make docs   the documentation as a website   make results    measured figures into README.md and docs/
 # make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
 # Every target sets up what it needs and can be run again at no cost.
 
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test ui setup check clean
+.PHONY: demo test test-fast ui setup check ci hooks docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -30,12 +31,11 @@ test-fast: .venv/installed-dev
 check: .venv/installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
 
-.PHONY: ci test-fast hooks docs-check
 # One after the other, the quickest first, also with -j.
 ci:
 	@$(MAKE) -s check
 	@$(MAKE) -s test
-	@$(MAKE) -s docs-check
+	@$(MAKE) -s docs-check RUN=cheap
 
 hooks: .venv/installed-dev
 	@$(BIN)/pre-commit install
@@ -45,6 +45,23 @@ ui: .venv/installed
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 setup: .venv/installed
+
+# The website, in site/, with everything in it that is generated brought up to date.
+docs: .venv/installed-docs
+	@$(BIN)/python -m docgen.fill
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	@echo "Open site/index.html. With the search: $(BIN)/python -m http.server -d site"
+
+# What is out of date, links, commands; CI runs the cheap commands too: make docs-check RUN=cheap
+docs-check: .venv/installed-docs
+	@$(BIN)/python -m docgen.check $(if $(RUN),--run $(RUN))
+
+results: .venv/installed
+	@$(BIN)/python -m docgen.fill --only value table
+
+# The README's moving picture, from the demo's video.
+readme-picture: .venv/installed
+	@$(BIN)/python -m docgen.moving_picture dance.mp4 docs/dance.webp
 
 .venv/installed: pyproject.toml requirements.lock
 	@$(MAKE) -s .venv/python
@@ -57,6 +74,11 @@ setup: .venv/installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[dev]"
 	@touch $@
 
+.venv/installed-docs: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[docs]"
+	@touch $@
+
 .venv/python:
 	@$(or $(PYTHON),false) $(FITS) || { echo "error: Python 3.11 or 3.12 is needed (MediaPipe has no wheels for others);" \
 	  "found $$($(or $(PYTHON),python3) --version 2>&1). Install one, or: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -64,4 +86,4 @@ setup: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache site

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import stages  # noqa: F401
-from benchmarks.common import alone, command, peak
+from benchmarks.common import alone, command, peak, write_record
 from dancing.errors import exit_on_user_error
 
 PARAMS = Path("pipelines/faces/params.yaml")
@@ -26,7 +26,9 @@ STEPS = 20
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.image_memory", description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=50_000, help="(%(default)s)")
-    pictures = parser.parse_args().pictures
+    parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/image_memory.json")
+    options = parser.parse_args()
+    pictures = options.pictures
     print(f"$ {command('image_memory')}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -37,6 +39,10 @@ def main() -> None:
     print("| | peak of memory | time |\n| --- | --- | --- |")
     for row, (megabytes, seconds) in rows.items():
         print(f"| {row} | {megabytes:.0f} MB | {seconds:.0f} s |")
+    figures = [{"memory_mb": round(megabytes), "seconds": round(seconds, 1)} for megabytes, seconds in rows.values()]
+    what = "Memory of building a dataset from a folder of images, and of training from it"
+    values = {"pictures": pictures, "rows": dict(zip(("build", "train"), figures, strict=True))}
+    write_record(options.json, "image_memory", what, "cpu", values)
 
 
 def _draw(folder: Path, pictures: int) -> None:

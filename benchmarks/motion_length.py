@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import stages  # noqa: F401
-from benchmarks.common import alone, command, peak
+from benchmarks.common import alone, command, peak, write_record
 from dancing.errors import exit_on_user_error
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.motion_length", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the plot, .png")
     parser.add_argument("--model", type=Path, default=Path("models/vae/best.pt"), help="(%(default)s)")
+    parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/motion_length.json")
     options = parser.parse_args()
+    device = alone(_device, options.model)
     print(f"$ {command('motion_length')}")
-    print(f"{os.cpu_count()} cores, {alone(_device, options.model)}; {BPM} BPM, median of {RUNS}\n")
+    print(f"{os.cpu_count()} cores, {device}; {BPM} BPM, median of {RUNS}\n")
     print("| song, s | dance, s | memory, MB | reading, s | memory, MB |\n| --- | --- | --- | --- | --- |")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -49,6 +51,13 @@ def main() -> None:
             rows.append(row)
             print("| " + " | ".join("-" if np.isnan(value) else f"{value:.4g}" for value in row) + " |", flush=True)
     _plot(options.out, np.array(rows))
+    keys = ("dance_s", "dance_mb", "reading_s", "reading_mb")
+    values = {
+        f"{length:g}": {key: round(value, 3) for key, value in zip(keys, row, strict=True) if not np.isnan(value)}
+        for length, *row in rows
+    }
+    what = "Time and memory of generating a dance and of reading its song, over the song's length"
+    write_record(options.json, "motion_length", what, device, {"rows": values})
 
 
 def _load(model: Path) -> "MusicToPose":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import stages  # noqa: F401
-from benchmarks.common import alone, command, peak
+from benchmarks.common import alone, command, peak, write_record
 from dancing.errors import exit_on_user_error
 from dancing.media.song import SOUND_RATE
 
@@ -35,10 +35,12 @@ TIMED, RUNS = 5, 3  # s of video, for speed
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rendering", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", type=Path, default=Path("data/dataset.h5"), help="(%(default)s)")
-    data = parser.parse_args().dataset
+    parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/rendering.json")
+    options = parser.parse_args()
+    data, device, rows = options.dataset, alone(_device), {}
     print(f"$ {command('rendering')}")
-    print(f"{os.cpu_count()} cores, {alone(_device)}; frames/s, median of {RUNS}; memory in MB\n")
-    print("| picture, px | image_model | rendering | memory, {} s | {} s | ratio |".format(*SECONDS))
+    print(f"{os.cpu_count()} cores, {device}; frames/s, median of {RUNS}; memory in MB\n")
+    print("| picture, px | generator | rendering | memory, {} s | {} s | ratio |".format(*SECONDS))
     print("| --- | --- | --- | --- | --- | --- |")
     for height, width in SIZES:
         with tempfile.TemporaryDirectory() as name:
@@ -48,6 +50,15 @@ def main() -> None:
             short, long = (alone(_memory, folder, seconds) for seconds in SECONDS)
         row = [f"{height} x {width}", *(f"{speed:.1f}" for speed in speeds), f"{short:.0f}", f"{long:.0f}"]
         print("| " + " | ".join([*row, f"{long / short:.2f}"]) + " |", flush=True)
+        figures = {
+            "generator_fps": speeds[0],
+            "rendering_fps": speeds[1],
+            "memory_mb_10s": short,
+            "memory_mb_120s": long,
+        }
+        rows[f"{height}x{width}"] = {key: round(value, 1) for key, value in figures.items()}
+    what = "Frames/s of the generator alone and of a whole rendering, and memory over the length of the video"
+    write_record(options.json, "rendering", what, device, {"rows": rows})
 
 
 def _device() -> str:
