@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from dancing import models
-from dancing.models.classifier import Classifier
-from dancing.models.feature_net import FeatureNet
-from dancing.models.flow_prior import FlowPrior, FlowPriorConfig
+from dancing.features.feature_net import FeatureNet
+from dancing.music_to_pose.flow_prior import FlowPrior, FlowPriorConfig
+from dancing.noise_to_image.classifier import Classifier
 
 #: Values of configs' fields: the defaults of params.yaml for the demo, the original documents' for the others.
 VALUES: dict[str, Any] = {

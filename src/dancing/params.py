@@ -172,7 +172,6 @@ class Gan(GanTraining):
     ssim_weight: NotNegative
     person_weight: NotNegative
     face_weight: NotNegative
-    feature_weight: NotNegative
 
 
 class NoiseGan(GanTraining):

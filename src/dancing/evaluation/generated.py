@@ -168,7 +168,7 @@ def critic_gap(dataset: ImageDataset, checkpoint: Path, samples: int, seed: int)
         images = Images(dataset, split, device)
         rows = np.linspace(0, len(images) - 1, min(samples, len(images))).astype(int).tolist()
         batches = (images.batch(rows[first : first + TOGETHER]) for first in range(0, len(rows), TOGETHER))
-        return torch.cat([discriminator(batch)[0][0].flatten() for batch in batches]).cpu().double().numpy()
+        return torch.cat([discriminator(batch)[0].flatten() for batch in batches]).cpu().double().numpy()
 
     seen, unseen = scores("train"), scores("test")
     draws = resampled(len(seen), seed) @ seen / len(seen) - resampled(len(unseen), seed + 1) @ unseen / len(unseen)

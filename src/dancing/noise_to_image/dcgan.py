@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.noise_to_image.deep_discriminator import DeepDiscriminator, DiscriminatorKind
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, batch_norm, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -68,16 +68,15 @@ class DcganDiscriminator(nn.Module):
             batch_norm(channels, 2) if config.batch_norm else nn.Identity() for channels in sizes[1:]
         )
         self.dropout = nn.Dropout(0.3)
-        self.score = nn.Linear(GRID * GRID * 256, 1)
+        self.logit = nn.Linear(GRID * GRID * 256, 1)
         keras_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
-        """Pictures (B, 3, S, S) -> logits (B, 1), the table's sigmoid being part of the loss, and layers' outputs."""
-        x, features = pictures, []
+    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
+        """Images (B, 3, S, S) -> logits (B, 1); the table's sigmoid is part of the loss."""
+        x = images
         for down, norm in zip(self.down, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), SLOPE)
-            features.append(x)
-        return [(self.score(self.dropout(x.flatten(1))), features)]
+        return [self.logit(self.dropout(x.flatten(1)))]
 
 
 def dcgan_discriminator(config: DcganConfig) -> nn.Module:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.layers import he_init
 
 CHANNELS, WIDEST = 32, 256  # of the first maps, doubled with each halving up to
@@ -31,15 +31,13 @@ class DeepDiscriminator(nn.Module):
             self.down.append(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1))
             height, width = (height + 1) // 2, (width + 1) // 2
             inputs, outputs = outputs, min(2 * outputs, WIDEST)
-        self.together = nn.Linear(inputs * height * width, WIDEST)
-        self.score = nn.Linear(WIDEST, 1)
+        self.hidden = nn.Linear(inputs * height * width, WIDEST)
+        self.logit = nn.Linear(WIDEST, 1)
         he_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
-        """Pictures (B, C, H, W) in [-1, 1] -> logits (B, 1), and layers' outputs."""
-        x, features = pictures, []
+    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
+        """Images (B, C, H, W) in [-1, 1] -> logits (B, 1)."""
+        x = images
         for down in self.down:
             x = F.leaky_relu(down(x), SLOPE)
-            features.append(x)
-        features.append(F.leaky_relu(self.together(x.flatten(1)), SLOPE))
-        return [(self.score(features[-1]), features)]
+        return [self.logit(F.leaky_relu(self.hidden(x.flatten(1)), SLOPE))]

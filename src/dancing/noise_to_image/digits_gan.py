@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dancing.noise_to_image.deep_discriminator import DeepDiscriminator, DiscriminatorKind
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -51,14 +51,14 @@ class DigitsDiscriminator(nn.Module):
         self.down1 = Conv2dSame(1, 64, 3, stride=2)
         self.down2 = Conv2dSame(64, 64, 3, stride=2)
         self.dropout = nn.Dropout(0.4)
-        self.score = nn.Linear(7 * 7 * 64, 1)
+        self.logit = nn.Linear(7 * 7 * 64, 1)
         keras_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
-        """Pictures (B, 1, 28, 28) -> logits (B, 1), the table's sigmoid being part of the loss, and layers' outputs."""
-        first = F.leaky_relu(self.down1((pictures + 1) / 2), SLOPE)  # (B, 64, 14, 14)
-        second = F.leaky_relu(self.down2(self.dropout(first)), SLOPE)  # (B, 64, 7, 7)
-        return [(self.score(self.dropout(second).flatten(1)), [first, second])]
+    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
+        """Images (B, 1, 28, 28) -> logits (B, 1); the table's sigmoid is part of the loss."""
+        x = F.leaky_relu(self.down1((images + 1) / 2), SLOPE)  # (B, 64, 14, 14)
+        x = F.leaky_relu(self.down2(self.dropout(x)), SLOPE)  # (B, 64, 7, 7)
+        return [self.logit(self.dropout(x).flatten(1))]
 
 
 def digits_discriminator(config: DigitsGanConfig) -> nn.Module:

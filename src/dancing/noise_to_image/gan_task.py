@@ -27,7 +27,6 @@ RECALIBRATION_BATCHES = 8  # that batch norms' statistics are taken from
 class NoiseToImageTask:
     """A generator of noise (B, Z), and a discriminator of images alone. The last epoch is kept."""
 
-    feature_weight = 0.0  # no generated image belongs to a real one
     best_by: str | None = None
 
     def __init__(self, dataset: ImageDataset, gan: NoiseGan | VaeGan, device: torch.device) -> None:
@@ -111,8 +110,7 @@ class NoiseToImageTask:
         fake = torch.cat([generator(noise) for noise in self.fixed.split(SAMPLES)])
         self.discriminator.eval()
         train_score, val_score = (
-            float(self.discriminator(images)[0][0].mean())
-            for images in (self.train.evenly_spaced(VALIDATION), self.real)
+            float(self.discriminator(images)[0].mean()) for images in (self.train.evenly_spaced(VALIDATION), self.real)
         )
         self.discriminator.train()
         figures = {"val_diversity": diversity(fake) / diversity(self.real), "val_critic_gap": train_score - val_score}

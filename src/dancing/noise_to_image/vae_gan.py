@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.layers import he_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -95,11 +95,6 @@ class VaeCritic(nn.Module):
         self.score = nn.Linear(config.flat, 1)
         he_init(self)
 
-    def forward(self, pictures: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
-        """Pictures (B, 3, H, W) -> unbounded scores (B, 1), and the outputs of its poolings."""
-        x, features = pictures, []
-        for layer in self.body:
-            x = layer(x)
-            if isinstance(layer, nn.MaxPool2d):
-                features.append(x)
-        return [(self.score(x.flatten(1)), features)]
+    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
+        """Images (B, 3, H, W) -> unbounded scores (B, 1)."""
+        return [self.score(self.body(images).flatten(1))]

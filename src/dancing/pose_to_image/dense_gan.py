@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
@@ -63,8 +63,8 @@ class DenseDiscriminator(nn.Module):
         self.logit = nn.Linear(128 * (config.height // 4) * (config.width // 4), 1)
         keras_init(self)
 
-    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> DiscriminatorOutputs:
-        """Images (B, 3, H, W) -> logits (B, 1), the table's sigmoid being part of the loss, and its layers' outputs."""
-        first = F.leaky_relu(self.down1(images), SLOPE)  # (B, 64, H / 2, W / 2)
-        second = F.leaky_relu(self.down2(first), SLOPE)  # (B, 128, H / 4, W / 4)
-        return [(self.logit(second.flatten(1)), [first, second])]
+    def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
+        """Images (B, 3, H, W) -> logits (B, 1); the table's sigmoid is part of the loss."""
+        x = F.leaky_relu(self.down1(images), SLOPE)  # (B, 64, H / 2, W / 2)
+        x = F.leaky_relu(self.down2(x), SLOPE)  # (B, 128, H / 4, W / 4)
+        return [self.logit(x.flatten(1))]

@@ -18,7 +18,7 @@ from torch import nn
 
 from dancing.body.skeleton import JOINT_MAPS, LIMBS, joint_heatmaps, limb_heatmaps
 from dancing.pose_to_image.person_crops import PersonCrops
-from dancing.training.adversarial import DiscriminatorOutputs
+from dancing.training.adversarial import Logits
 from dancing.training.param_tanh import Output, output_layer
 
 POSE_MAPS = len(LIMBS) + len(JOINT_MAPS)  # P
@@ -202,13 +202,11 @@ class PatchDiscriminator(nn.Module):
                 nn.init.zeros_(layer.bias)
         self.logits = nn.Conv2d(4 * channels, 1, 3, padding=1)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return logits (B, 1, H / 8, W / 8), and the layers' outputs."""
-        features = []
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, 1, H / 8, W / 8)."""
         for layer in self.layers:
             x = F.leaky_relu(layer(x), 0.2)
-            features.append(x)
-        return self.logits(x), features
+        return self.logits(x)
 
 
 class SkeletonDiscriminator(nn.Module):
@@ -226,8 +224,8 @@ class SkeletonDiscriminator(nn.Module):
         self.full_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
         self.half_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
 
-    def forward(self, images: torch.Tensor, pose_maps: torch.Tensor) -> DiscriminatorOutputs:
-        """Return of each scale the logits (B, 1, h / 8, w / 8), and its layers' outputs.
+    def forward(self, images: torch.Tensor, pose_maps: torch.Tensor) -> Logits:
+        """Return the logits of both scales, (B, 1, h / 8, w / 8) and (B, 1, h / 16, w / 16).
 
         Args:
             images: (B, 3, h, w) in [-1, 1].

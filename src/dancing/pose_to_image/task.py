@@ -34,7 +34,6 @@ class PoseToImageTask:
 
     best_by: str | None = "val_l1"
     cosine_decay = False
-    feature_weight = 0.0
 
     def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
         dataset = dataset.of_subject(gan.subject)
@@ -97,7 +96,6 @@ class SkeletonGanTask(PoseToImageTask):
 
     def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
         super().__init__(dataset, gan, device)
-        self.feature_weight = gan.feature_weight
         self.generator.backgrounds.copy_(self.train.scenes)
 
     def _crops(self, rng: torch.Generator) -> PoseBatch:
@@ -122,7 +120,7 @@ class SkeletonGanTask(PoseToImageTask):
         weight = self._pixel_weight(pose_maps, batch.landmarks)
         aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
         if gan.ssim_weight > 0:
-            aux_losses["ssim"] = gan.ssim_weight, ssim_loss(fake, batch.images)
+            aux_losses["ssim_loss"] = gan.ssim_weight, ssim_loss(fake, batch.images)
         augmentation = DiffAugment.random(height, width, rng)
         maps = augmentation.maps(pose_maps)
         real = augmentation.images(batch.images)

@@ -6,10 +6,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-#: Of each of a discriminator's scales: logits, one an image or one a patch, and its layers' outputs.
-DiscriminatorOutputs = list[tuple[torch.Tensor, list[torch.Tensor]]]
+#: A discriminator's output: logits of each of its scales, (B, 1) for images or (B, 1, h, w) for patches.
+Logits = list[torch.Tensor]
 #: A discriminator whose inputs beside the images are given.
-Critic = Callable[[torch.Tensor], DiscriminatorOutputs]
+Critic = Callable[[torch.Tensor], Logits]
 
 
 class GanLoss:
@@ -22,9 +22,9 @@ class GanLoss:
     def __init__(self, kind: Literal["bce", "hinge", "wgan_gp"]) -> None:
         self.kind = kind
 
-    def discriminator(self, real: DiscriminatorOutputs, fake: DiscriminatorOutputs) -> torch.Tensor:
+    def discriminator(self, real: Logits, fake: Logits) -> torch.Tensor:
         """Return the discriminator's loss, a scalar."""
-        return torch.stack([self._separation(r, f) for (r, _), (f, _) in zip(real, fake, strict=True)]).mean()
+        return torch.stack([self._separation(r, f) for r, f in zip(real, fake, strict=True)]).mean()
 
     def _separation(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         if self.kind == "hinge":
@@ -33,14 +33,14 @@ class GanLoss:
             return fake.mean() - real.mean()
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
-    def score(self, outputs: DiscriminatorOutputs) -> torch.Tensor:
+    def score(self, outputs: Logits) -> torch.Tensor:
         """Return how real images look, the mean over all logits: a probability for "bce", else as they are."""
-        scores = [logits.sigmoid().mean() if self.kind == "bce" else logits.mean() for logits, _ in outputs]
+        scores = [logits.sigmoid().mean() if self.kind == "bce" else logits.mean() for logits in outputs]
         return torch.stack(scores).mean()
 
-    def generator(self, fake: DiscriminatorOutputs) -> torch.Tensor:
+    def generator(self, fake: Logits) -> torch.Tensor:
         """Return the generator's loss, a scalar."""
-        losses = [F.softplus(-logits).mean() if self.kind == "bce" else -logits.mean() for logits, _ in fake]
+        losses = [F.softplus(-logits).mean() if self.kind == "bce" else -logits.mean() for logits in fake]
         return torch.stack(losses).mean()
 
 
@@ -50,7 +50,7 @@ def gradient_penalty(critic: Critic, images: torch.Tensor) -> torch.Tensor:
     Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017.
     """
     images = images.detach().requires_grad_()
-    scores = torch.stack([logits.flatten(1).mean(dim=1) for logits, _ in critic(images)]).sum()
+    scores = torch.stack([logits.flatten(1).mean(dim=1) for logits in critic(images)]).sum()
     (gradient,) = torch.autograd.grad(scores, images, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -62,12 +62,6 @@ def r1_penalty(critic: Critic, images: torch.Tensor) -> torch.Tensor:
     has memorised few real images grows ever steeper, until its gradient is noise to the generator.
     """
     images = images.detach().requires_grad_()
-    scores = [logits.sum() / logits[0].numel() ** 0.5 for logits, _ in critic(images)]
+    scores = [logits.sum() / logits[0].numel() ** 0.5 for logits in critic(images)]
     (gradient,) = torch.autograd.grad(torch.stack(scores).sum(), images, create_graph=True)
     return gradient.square().sum() / len(images)
-
-
-def feature_matching(real: DiscriminatorOutputs, fake: DiscriminatorOutputs) -> torch.Tensor:
-    """Return the mean absolute difference of the discriminator's layers (Wang et al., pix2pixHD, CVPR 2018)."""
-    layers = [pair for (_, r), (_, f) in zip(real, fake, strict=True) for pair in zip(r, f, strict=True)]
-    return torch.stack([F.l1_loss(f, r.detach()) for r, f in layers]).mean()

@@ -6,13 +6,7 @@ from pathlib import Path
 import torch
 
 from dancing.params import GanTraining
-from dancing.training.adversarial import (
-    DiscriminatorOutputs,
-    GanLoss,
-    feature_matching,
-    gradient_penalty,
-    r1_penalty,
-)
+from dancing.training.adversarial import GanLoss, Logits, gradient_penalty, r1_penalty
 from dancing.training.checkpoints import Checkpoint, ResumeState
 from dancing.training.device import make_rng
 from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Scalars, Trained
@@ -88,23 +82,22 @@ class _GanTrainer:
                 batch = self.task.batch(rng)
             self._discriminator_step(batch, rng)
         batch = self.task.batch(rng)
-        scalars, real_outputs = self._discriminator_step(batch, rng)
-        scalars |= self._generator_step(batch, real_outputs)
+        scalars = self._discriminator_step(batch, rng) | self._generator_step(batch)
         self.steps += 1
         self.ema.update(self.generator, self.steps)
         return scalars
 
-    def _discriminator_step(self, batch: GanBatch, rng: torch.Generator) -> tuple[Scalars, DiscriminatorOutputs]:
-        """Return the losses, and the discriminator's outputs for the real images."""
+    def _discriminator_step(self, batch: GanBatch, rng: torch.Generator) -> Scalars:
         fake = tuple(part.detach() for part in batch.fake)
-        real_outputs, fake_outputs = self.discriminator(*batch.real), self.discriminator(*fake)
+        real_outputs: Logits = self.discriminator(*batch.real)
+        fake_outputs: Logits = self.discriminator(*fake)
         loss = self.loss.discriminator(real_outputs, fake_outputs)
         total = loss + self._penalty(batch.real, fake, rng)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.discriminator_optimizer.step()
         scores = {"real_score": self.loss.score(real_outputs), "fake_score": self.loss.score(fake_outputs)}
-        return {"discriminator": loss} | scores, real_outputs
+        return {"discriminator": loss} | scores
 
     def _penalty(
         self, real: tuple[torch.Tensor, ...], fake: tuple[torch.Tensor, ...], rng: torch.Generator
@@ -120,18 +113,15 @@ class _GanTrainer:
             return R1_INTERVAL * self.settings.r1_weight * penalty
         return 0.0
 
-    def _generator_step(self, batch: GanBatch, real_outputs: DiscriminatorOutputs) -> Scalars:
+    def _generator_step(self, batch: GanBatch) -> Scalars:
         self.discriminator.requires_grad_(False)
-        fake_outputs = self.discriminator(*batch.fake)
-        aux_losses = dict(batch.aux_losses)
-        if self.task.feature_weight:
-            aux_losses["features"] = self.task.feature_weight, feature_matching(real_outputs, fake_outputs)
-        loss = self.loss.generator(fake_outputs) + sum(weight * value for weight, value in aux_losses.values())
+        aux_loss = sum(weight * value for weight, value in batch.aux_losses.values())
+        loss = self.loss.generator(self.discriminator(*batch.fake)) + aux_loss
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
-        return {name: value for name, (_, value) in aux_losses.items()} | {"generator": loss}
+        return {name: value for name, (_, value) in batch.aux_losses.items()} | {"generator": loss}
 
     def validate(self) -> dict[str, float]:
         return self.task.validate(self.ema.model)

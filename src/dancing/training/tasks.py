@@ -45,10 +45,9 @@ class GanTask(Protocol):
 
     device: torch.device
     generator: nn.Module  # on the device
-    discriminator: nn.Module  # images and what they belong to -> DiscriminatorOutputs
+    discriminator: nn.Module  # images and what they belong to -> adversarial.Logits
     content: dict[str, Any]  # of a checkpoint, beside the weights: plain values
     cosine_decay: bool  # whether the learning rates fall to 0 over the training
-    feature_weight: float  # of feature matching, where real and fake images belong together; else 0
     best_by: str | None  # the validation loss whose least value makes best.pt; None: the last epoch does
 
     def batch(self, rng: torch.Generator) -> GanBatch:
