@@ -1,4 +1,4 @@
-"""A person drawn with a few limbs, in whom MediaPipe sees a pose: real detection without a real clip."""
+"""A person drawn with a few limbs, in whom MediaPipe detects a pose: real detection without a real clip."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def empty_room(height: int = 320, width: int = 180) -> np.ndarray:
     return np.full((height, width, 3), (205, 200, 190), np.uint8)
 
 
-def write_walk(path: Path, pictures: list[np.ndarray], fps: float = 30, sound: bool = True) -> Path:
+def write_clip(path: Path, pictures: list[np.ndarray], fps: float = 30, sound: bool = True) -> Path:
     """A clip of the pictures, with a click every half second."""
     rate = 48_000
     clicks = np.zeros(round(len(pictures) / fps * rate), np.float32)

@@ -16,10 +16,10 @@ from dancing.pose_to_image.background import (
     SAME_SETUP,
     Backgrounds,
     background_distance,
+    dancer_margin,
     estimate_background,
     estimate_backgrounds,
     nearest_setup,
-    reach,
     visible_background,
 )
 
@@ -43,12 +43,12 @@ def filmed(path: Path, clips: Sequence[tuple[str, str, int, np.ndarray]]) -> Dat
     return open_dataset(path / "d.h5")
 
 
-def levels(plate: torch.Tensor) -> np.ndarray:
+def levels(background: torch.Tensor) -> np.ndarray:
     """(3, H, W) in [-1, 1] -> (H, W, 3) in [0, 255]."""
-    return (plate.permute(1, 2, 0).numpy() + 1) * 127.5
+    return (background.permute(1, 2, 0).numpy() + 1) * 127.5
 
 
-def as_plate(room: np.ndarray) -> torch.Tensor:
+def as_background(room: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.clip(room, 0, 255)).permute(2, 0, 1).float() / 127.5 - 1
 
 
@@ -57,7 +57,7 @@ def batch(dataset: Dataset, piece: Piece) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(piece.landmarks), frames
 
 
-def test_the_plate_is_the_room_even_where_the_dancer_mostly_stands(tmp_path):
+def test_the_background_is_the_room_even_where_the_dancer_mostly_stands(tmp_path):
     dataset = filmed(tmp_path, [("a", "train", 40, EMPTY)])
     shown = levels(estimate_background(*batch(dataset, dataset.pieces[0])))
     median = np.median(dataset.frames(dataset.pieces[0]), axis=0)
@@ -70,18 +70,18 @@ def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
         ("a3", "val", 9, EMPTY), ("a1_end", "test", 9, EMPTY),
     ]  # fmt: skip
     dataset = filmed(tmp_path, clips)
-    plates = estimate_backgrounds(dataset)
-    assert plates.pictures.shape == (2, 3, SIZE, SIZE)
-    assert plates.of_clip == {
+    backgrounds = estimate_backgrounds(dataset)
+    assert backgrounds.images.shape == (2, 3, SIZE, SIZE)
+    assert backgrounds.of_clip == {
         "a1.mp4": 0, "a2.mp4": 0, "a3.mp4": 0, "a1_end.mp4": 0, "b1.mp4": 1, "b2.mp4": 1,
     }  # fmt: skip
-    for plate, room in zip(plates.pictures, (EMPTY, OTHER), strict=True):
-        assert abs(levels(plate) - room).mean() < 2
+    for background, room in zip(backgrounds.images, (EMPTY, OTHER), strict=True):
+        assert abs(levels(background) - room).mean() < 2
     for piece in dataset.pieces:
-        assert plates.of(piece) == nearest_setup(plates.pictures, *batch(dataset, piece))
+        assert backgrounds.of(piece) == nearest_setup(backgrounds.images, *batch(dataset, piece))
     again = estimate_backgrounds(dataset)
-    assert torch.equal(again.pictures, plates.pictures)
-    assert again.of_clip == plates.of_clip
+    assert torch.equal(again.images, backgrounds.images)
+    assert again.of_clip == backgrounds.of_clip
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_set_up_has_its_clips_and_the_first_has_most_frames(tmp_path):
 )
 def test_what_is_the_same_set_up(tmp_path, name, room, setups):
     dataset = filmed(tmp_path, [("a", "train", 30, EMPTY), ("b", "train", 20, room)])
-    assert len(estimate_backgrounds(dataset).pictures) == setups, name
+    assert len(estimate_backgrounds(dataset).images) == setups, name
 
 
 def test_pieces_of_one_clip_are_one_clip(tmp_path):
@@ -130,16 +130,16 @@ def test_how_far_the_dancer_reaches_beyond_his_landmarks(tmp_path, radius):
     piece = dataset.pieces[0]
     attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
     write_dataset(tmp_path / "hat.h5", attributes, [(piece, np.stack([dressed(pose) for pose in piece.landmarks]))])
-    plates = Backgrounds(as_plate(EMPTY)[None], {piece.clip: 0})
+    backgrounds = Backgrounds(as_background(EMPTY)[None], {piece.clip: 0})
     with open_dataset(tmp_path / "hat.h5") as hats:
-        assert radius - 2 <= reach(hats, plates) <= radius
+        assert radius - 2 <= dancer_margin(hats, backgrounds) <= radius
     nobody = tmp_path / "nobody.h5"
     write_dataset(nobody, attributes, [(piece, np.repeat(EMPTY.astype(np.uint8)[None], len(piece), axis=0))])
     with open_dataset(nobody) as empty:
-        assert reach(empty, plates) == 0
+        assert dancer_margin(empty, backgrounds) == 0
 
 
-def test_no_training_clip_no_plates(tmp_path):
+def test_no_training_clip_no_backgrounds(tmp_path):
     dataset = filmed(tmp_path, [("a", "train", 5, EMPTY), ("b", "test", 9, EMPTY)])
     with pytest.raises(ValueError, match="no training piece"):
         estimate_backgrounds(replace(dataset, pieces=dataset.split("test")))
@@ -149,16 +149,16 @@ def test_no_training_clip_no_plates(tmp_path):
 def test_distance_does_not_see_exposure_nor_what_is_hidden(seed, gain, hidden):
     rng = np.random.default_rng(seed)
     room = rng.uniform(10, 230, (16, 16, 3))
-    plate, brighter = as_plate(room), as_plate(room * gain)
-    assert background_distance(plate, plate) == 0
+    background, brighter = as_background(room), as_background(room * gain)
+    assert background_distance(background, background) == 0
     mask = torch.from_numpy(rng.random((16, 16)) < hidden)
     brighter[:, mask] = float("nan")
-    assert background_distance(plate, brighter) <= (1.5 if not mask.all() else float("inf"))
-    assert background_distance(plate, as_plate(rng.uniform(10, 230, (16, 16, 3)))) > SAME_SETUP
+    assert background_distance(background, brighter) <= (1.5 if not mask.all() else float("inf"))
+    assert background_distance(background, as_background(rng.uniform(10, 230, (16, 16, 3)))) > SAME_SETUP
 
 
 def test_black_bars_tell_nothing():
     left, right = EMPTY.copy(), OTHER.copy()
     left[:, 8:], right[:, 8:] = 0, 0  # a narrow picture between wide bars
-    assert background_distance(as_plate(left), as_plate(right)) > SAME_SETUP
-    assert background_distance(as_plate(left * 0), as_plate(right * 0)) == 0
+    assert background_distance(as_background(left), as_background(right)) > SAME_SETUP
+    assert background_distance(as_background(left * 0), as_background(right * 0)) == 0

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import real_data
-from drawn_dancer import HIPS, SHOULDERS, draw, film
+from drawn_dancer import HIPS, SHOULDERS, draw, write_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ def dancer(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A clip of somebody who dances."""
     if request.param == "real":
         return real_data("clips/fourms_dancer.avi")
-    return film(tmp_path / "drawn.mp4", [draw(k / 5) for k in range(50)], fps=25)
+    return write_clip(tmp_path / "drawn.mp4", [draw(k / 5) for k in range(50)], fps=25)
 
 
 def path_of(T: int, degree: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from conftest import make_piece, standing
 
 from dancing.clips.dataset import Dataset
 from dancing.errors import UserError
-from dancing.evaluation import evaluate_motion, means
+from dancing.evaluation.common import means
+from dancing.evaluation.motion import evaluate_motion
 from dancing.metrics.motion import jerk, magnitude, prepare
 from dancing.metrics.rhythm import STRETCHES, beat_f1
 from dancing.metrics.table import AMOUNT, METRICS, RHYTHM
@@ -63,7 +64,7 @@ def dataset(tmp_path_factory):
 class Swinger:
     """A dancer at 120 BPM whatever the music."""
 
-    def dance(self, audio, seed, temperature):
+    def generate(self, audio, seed, temperature):
         return dance(0.5, 0.1 * seed, seed, len(audio))
 
 
@@ -90,7 +91,7 @@ def test_a_new_song_gets_a_real_dance_on_its_own_beats(dataset):
     retrieval = Retrieval.fit(dataset)
     for stretch in (1.0, 0.9):
         beats = piece.beats * stretch
-        danced = prepare(retrieval.generate(piece.audio, beats), piece.visibility, *SIZE)
+        danced = prepare(retrieval.dance(piece.audio, beats), piece.visibility, *SIZE)
         assert beat_f1(danced, beats)["f1"] > 0.75
         assert magnitude(danced) == pytest.approx(magnitude(prepare(piece.landmarks, piece.visibility, *SIZE)), rel=0.5)
 
@@ -98,7 +99,7 @@ def test_a_new_song_gets_a_real_dance_on_its_own_beats(dataset):
 @pytest.mark.parametrize("beats", [[], [3.0]])
 def test_a_song_without_beats_is_danced_in_time(dataset, beats):
     piece = dataset.pieces[-1]
-    danced = Retrieval.fit(dataset).generate(piece.audio, np.array(beats))
+    danced = Retrieval.fit(dataset).dance(piece.audio, np.array(beats))
     motion = prepare(danced, piece.visibility, *SIZE)
     assert danced.shape == (FRAMES, 33, 2)
     assert magnitude(motion) > 0.5 * magnitude(prepare(piece.landmarks, piece.visibility, *SIZE))
@@ -113,7 +114,7 @@ def test_the_shortest_songs_and_clips_do_not_crash(dataset, frames):
 
     for part in (dataset, replace(dataset, pieces=[short(p) if p.split == "test" else p for p in dataset.pieces])):
         piece = short(dataset.pieces[-1])
-        danced = Retrieval.fit(part).generate(piece.audio, piece.beats)
+        danced = Retrieval.fit(part).dance(piece.audio, piece.beats)
         assert np.isfinite(danced).all()
         assert danced.shape == (frames, 33, 2)
     if frames > 1:
@@ -124,7 +125,7 @@ def test_the_shortest_songs_and_clips_do_not_crash(dataset, frames):
 
 def test_joins_are_smooth(dataset):
     piece = dataset.pieces[-1]
-    got = prepare(Retrieval.fit(dataset).generate(piece.audio, piece.beats), piece.visibility, *SIZE)
+    got = prepare(Retrieval.fit(dataset).dance(piece.audio, piece.beats), piece.visibility, *SIZE)
     assert jerk(got) < 2 * jerk(prepare(piece.landmarks, piece.visibility, *SIZE))
 
 
@@ -176,7 +177,7 @@ def test_a_dance_shorter_than_a_minute_goes_on(dataset):
     lengths = []
 
     class Listener(Swinger):
-        def dance(self, audio, seed, temperature):
+        def generate(self, audio, seed, temperature):
             lengths.append(len(audio))
             swing = super().generate(audio, seed, temperature)
             return np.where(np.arange(len(audio))[:, None, None] < 20 * FPS, swing, swing[:1])  # stops after 20 s

@@ -1,4 +1,4 @@
-"""The table of pictures with image_models whose answers are known: one who is perfect, one who paints one grey."""
+"""The table of images of generators whose answers are known: one is perfect, one gives a single grey."""
 
 import json
 
@@ -8,7 +8,8 @@ from conftest import make_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.evaluation import evaluate_images, images, pictures
+from dancing.evaluation import images, pictures
+from dancing.evaluation.images import evaluate_images
 from dancing.metrics.controls import nearest_poses
 from dancing.metrics.feature_reference import FEATURES
 from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
@@ -18,12 +19,12 @@ pytestmark = pytest.mark.slow
 
 
 class Perfect:
-    """Paints what the dataset's own program would; keeps the lengths of the runs that it is given."""
+    """Renders what `make_pictures` does; keeps the lengths of the runs that it is given."""
 
     def __init__(self, setups):
         self.setups, self.runs, self.behind = setups, [], set()
 
-    def paint(self, landmarks, setup):
+    def render(self, landmarks, setup):
         self.runs.append(len(landmarks))
         self.behind.add(setup)
         yield from make_pictures(landmarks, SIZE, SIZE)
@@ -33,7 +34,7 @@ class Grey:
     def __init__(self, setups):
         self.setups = setups
 
-    def paint(self, landmarks, setup):
+    def render(self, landmarks, setup):
         yield from np.full((len(landmarks), SIZE, SIZE, 3), 128, dtype=np.uint8)
 
 
@@ -45,7 +46,7 @@ def dataset(make_dataset):
 @pytest.fixture
 def result(dataset, monkeypatch):
     def found(rows):
-        """As if the detector were perfect, and never found anybody in grey or in re-encoded pictures."""
+        """As if the detector were perfect, and never found anybody in grey or in re-encoded images."""
         real = np.concatenate([dataset.split("test")[0].landmarks[start:stop] for _, start, stop in cut])
         seen = {name: (shown != 128).any(axis=(1, 2, 3))[:, None, None] for name, shown in rows.items()}
         return {name: np.where(seen[name] & (name != "reencoded"), real, np.nan) for name in rows}

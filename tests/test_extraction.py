@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_dancer import draw, empty_room, film
+from drawn_dancer import draw, empty_room, write_clip
 
 from dancing.clips import extraction
 from dancing.clips.extraction import (
@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("fps", "rows"), [(30, 36), (24, 29)])
 def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
-    features = extract_clip(film(tmp_path / "a.mp4", DANCE), replace(SETTINGS, fps=fps))
+    features = extract_clip(write_clip(tmp_path / "a.mp4", DANCE), replace(SETTINGS, fps=fps))
     audio, pose = features.audio, features.pose
     for array in (audio.mfcc, audio.onset_strength, audio.chroma, audio.beat_phase, audio.beat_nearness):
         assert len(array) == rows
@@ -44,7 +44,7 @@ def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
 
 @pytest.mark.slow
 def test_saved_features_come_back(tmp_path):
-    features = extract_clip(film(tmp_path / "a.mp4", DANCE), SETTINGS)
+    features = extract_clip(write_clip(tmp_path / "a.mp4", DANCE), SETTINGS)
     features.save(tmp_path / "a.npz")
     loaded = ClipFeatures.load(tmp_path / "a.npz")
     assert loaded.report == features.report
@@ -59,7 +59,7 @@ def test_saved_features_come_back(tmp_path):
 @pytest.mark.slow
 def test_an_absence_parts_the_clip(tmp_path):
     pictures = DANCE[:24] + [empty_room()] * 20 + DANCE[:24]
-    features = extract_clip(film(tmp_path / "a.mp4", pictures), SETTINGS)
+    features = extract_clip(write_clip(tmp_path / "a.mp4", pictures), SETTINGS)
     (first, leaves), (returns, last) = features.pose.segments
     assert (first, last) == (0, 68)
     assert leaves == pytest.approx(24, abs=2)
@@ -80,15 +80,15 @@ def test_an_absence_parts_the_clip(tmp_path):
 )
 def test_a_clip_that_cannot_serve_says_why(tmp_path, pictures, sound, reason):
     with pytest.raises(ClipRejected, match=reason):
-        extract_clip(film(tmp_path / "a.mp4", pictures, sound=sound), SETTINGS)
+        extract_clip(write_clip(tmp_path / "a.mp4", pictures, sound=sound), SETTINGS)
 
 
 @pytest.mark.slow
 def test_the_good_clips_of_a_folder_are_used(tmp_path):
     clips, out, cache = tmp_path / "clips", tmp_path / "out", tmp_path / "cache"
-    film(clips / "b.mp4", DANCE)
-    film(clips / "a" / "b.mp4", DANCE[:20])
-    film(clips / "silent.mp4", DANCE, sound=False)
+    write_clip(clips / "b.mp4", DANCE)
+    write_clip(clips / "a" / "b.mp4", DANCE[:20])
+    write_clip(clips / "silent.mp4", DANCE, sound=False)
     (clips / "broken.mp4").write_text("no film")
     (clips / "notes.txt").write_text("no clip")
     out.mkdir()
@@ -117,10 +117,10 @@ def test_a_new_clip_costs_one_clip(tmp_path, monkeypatch):
         return extract_clip(path, settings)
 
     monkeypatch.setattr(extraction, "extract_clip", counted)
-    film(clips / "a.mp4", DANCE)
+    write_clip(clips / "a.mp4", DANCE)
     extract_folder(clips, out, SETTINGS, cache, jobs=1)
     before = contents(out)
-    film(clips / "b.mp4", DANCE[:20])
+    write_clip(clips / "b.mp4", DANCE[:20])
     extract_folder(clips, out, SETTINGS, cache, jobs=1)
     assert extracted == ["a.mp4", "b.mp4"]
     assert contents(out)["a.npz"] == before["a.npz"]
@@ -134,8 +134,8 @@ def test_a_new_clip_costs_one_clip(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_two_workers_find_the_same(tmp_path):
     clips = tmp_path / "clips"
-    film(clips / "a.mp4", DANCE)
-    film(clips / "b.mp4", DANCE[:20])
+    write_clip(clips / "a.mp4", DANCE)
+    write_clip(clips / "b.mp4", DANCE[:20])
     reports = [extract_folder(clips, tmp_path / f"out{n}", SETTINGS, tmp_path / f"cache{n}", jobs=n) for n in (1, 2)]
     assert reports[0] == reports[1]
     assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
@@ -143,7 +143,7 @@ def test_two_workers_find_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_no_clip_left_lists_the_reasons(tmp_path):
-    film(tmp_path / "clips" / "a.mp4", DANCE[:4])
+    write_clip(tmp_path / "clips" / "a.mp4", DANCE[:4])
     (tmp_path / "clips" / "b.mov").write_text("no film")
     with pytest.raises(MediaError, match=r"(?s)no clip can serve.*a\.mp4: 0\.13 s long.*b\.mov: .*not a media file"):
         extract_folder(tmp_path / "clips", tmp_path / "out", SETTINGS, tmp_path / "cache", jobs=1)

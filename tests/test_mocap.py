@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import dance, real_data
-from drawn_dancer import draw, film
+from drawn_dancer import draw, write_clip
 
 from dancing.body import mocap
 from dancing.body.mocap import Capture, LandmarkFileError
@@ -192,7 +192,7 @@ def test_what_song_and_landmarks_both_cover_is_used(tmp_path, song, poses, rows)
 @pytest.mark.slow
 def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     clips, out = tmp_path / "clips", tmp_path / "out"
-    film(clips / "video.mp4", [draw(k / 5) for k in range(20)])
+    write_clip(clips / "video.mp4", [draw(k / 5) for k in range(20)])
     np.savez(clips / "video.npz", landmarks=1)  # a video's own affair
     clip(clips / "b", "good")
     clip(clips, "pixels", **arrays(landmarks=dance(50) * 640))
@@ -248,7 +248,7 @@ def captured(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
     """Songs that begin with a cover that a converter wrote as a film, landmark files beside them."""
     if request.param == "real":
         return [real_data("mocap") / f"{name}.ogg" for name in ("DANCE_C_4", "DANCE_W_24")]
-    cover = film(tmp_path / "cover.mp4", [draw(0.0)] * 300)
+    cover = write_clip(tmp_path / "cover.mp4", [draw(0.0)] * 300)
     np.savez(tmp_path / "a.npz", **arrays(250))
     return [cover.rename(tmp_path / "a.ogg")]
 
@@ -294,7 +294,7 @@ def test_each_subject_is_split_as_if_alone(tmp_path):
 @pytest.mark.slow
 def test_the_mixed_folder_becomes_a_dataset(tmp_path):
     clips, features = tmp_path / "clips", tmp_path / "features"
-    film(clips / "video.mp4", [draw(k / 5) for k in range(60)])
+    write_clip(clips / "video.mp4", [draw(k / 5) for k in range(60)])
     for k in range(5):
         clip(clips, f"song{k}", **arrays(landmarks=dance(50, phase=k)))
     build.write_report(features, extract_folder(clips, features, SETTINGS, tmp_path / "cache", jobs=1))

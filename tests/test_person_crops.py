@@ -1,4 +1,4 @@
-"""PersonCrops round the dancer: he is in them, and nothing is moved by being cropped."""
+"""Crops around the dancer: they hold the dancer, and nothing is moved by being cropped."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dancing.body.skeleton import limb_heatmaps
 from dancing.pose_to_image.background import estimate_backgrounds
-from dancing.pose_to_image.batches import Pictures
+from dancing.pose_to_image.batches import PoseImages
 from dancing.pose_to_image.person_crops import PersonCrops
 
 
@@ -47,26 +47,26 @@ def test_drawn_in_a_crop_a_pose_is_what_the_crop_shows_of_it(seed, margin):
     crops = PersonCrops.around(poses.numpy(), 96, 80, margin, 8)
     assert (crops.height, crops.width) < (96, 80)
     drawn = limb_heatmaps(crops.landmarks(poses), crops.height, crops.width, 2.0)
-    torch.testing.assert_close(drawn, crops.of(limb_heatmaps(poses, 96, 80, 2.0)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(drawn, crops.crop(limb_heatmaps(poses, 96, 80, 2.0)), atol=1e-3, rtol=0)
 
 
 def test_what_was_cropped_is_pasted_where_it_was():
     pictures = torch.rand(3, 3, 64, 72)
     crops = PersonCrops([(0, 0), (8, 24), (32, 16)], 32, 40, (64, 72))
-    assert torch.equal(crops.pasted(crops.of(pictures), pictures), pictures)
-    plate = torch.zeros(1, 3, 64, 72)
-    pasted = crops.pasted(crops.of(pictures), plate)
+    assert torch.equal(crops.paste(crops.crop(pictures), pictures), pictures)
+    background = torch.zeros(1, 3, 64, 72)
+    pasted = crops.paste(crops.crop(pictures), background)
     assert torch.equal(pasted[1, :, 24:56, 8:48], pictures[1, :, 24:56, 8:48])
     assert pasted[1].count_nonzero() == 3 * 32 * 40
-    assert not plate.any()
+    assert not background.any()
 
 
-def test_places_are_of_the_whole_picture():
+def test_coordinates_are_of_the_whole_image():
     whole, crops = PersonCrops.whole(2, 64, 72), PersonCrops([(0, 0), (8, 24)], 32, 40, (64, 72))
-    places = whole.places()
-    assert places.shape == (2, 2, 64, 72)
-    assert (places.amin(dim=(0, 2, 3)).tolist(), places.amax(dim=(0, 2, 3)).tolist()) == ([-1, -1], [1, 1])
-    torch.testing.assert_close(crops.places(), crops.of(places))
+    coordinates = whole.coordinates()
+    assert coordinates.shape == (2, 2, 64, 72)
+    assert (coordinates.amin(dim=(0, 2, 3)).tolist(), coordinates.amax(dim=(0, 2, 3)).tolist()) == ([-1, -1], [1, 1])
+    torch.testing.assert_close(crops.coordinates(), crops.crop(coordinates))
     poses = torch.rand(2, 33, 2)
     torch.testing.assert_close(whole.landmarks(poses), poses)
 
@@ -74,16 +74,13 @@ def test_places_are_of_the_whole_picture():
 @pytest.mark.slow
 def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
     dataset = make_dataset(height=128, width=96)
-    pictures = Pictures(dataset, "train", estimate_backgrounds(dataset), torch.device("cpu"))
+    images = PoseImages(dataset, "train", estimate_backgrounds(dataset), torch.device("cpu"))
     rows = [0, 5, 40]
-    poses = pictures.poses(rows)
-    crops = PersonCrops.around(poses.reshape(3, -1, 2), 128, 96, 2, 8)
+    poses = images.landmarks(rows)
+    crops = PersonCrops.around(poses, 128, 96, 2, 8)
     assert crops.width < 96
-    whole, part = pictures.batch(rows), pictures.batch(rows, crops)
-    torch.testing.assert_close(whole.landmarks, torch.from_numpy(poses[:, 1]))
+    whole, part = images.batch(rows), images.batch(rows, crops)
+    torch.testing.assert_close(whole.landmarks, torch.from_numpy(poses))
     torch.testing.assert_close(part.landmarks, crops.landmarks(whole.landmarks))
-    torch.testing.assert_close(part.before, crops.landmarks(whole.before))
-    for name in ("pictures", "previous", "plate", "place"):
-        assert torch.equal(getattr(part, name), crops.of(getattr(whole, name)))
-    assert torch.equal(whole.before[0], whole.landmarks[0])  # a piece's first picture
-    assert not torch.equal(whole.before[1], whole.landmarks[1])
+    for name in ("images", "background", "coordinates"):
+        assert torch.equal(getattr(part, name), crops.crop(getattr(whole, name)))

@@ -9,7 +9,8 @@ from conftest import dance, standing
 from PIL import Image
 
 from dancing.errors import UserError
-from dancing.evaluation import MotionResult, pictures
+from dancing.evaluation import pictures
+from dancing.evaluation.motion import MotionResult
 from dancing.media.video import probe, read_audio, write_audio
 from dancing.metrics.rhythm import STRETCHES, WRONG
 from dancing.render import panels, plots

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, smoke_params, standing
-from drawn_dancer import film as record
+from drawn_dancer import write_clip
 from PIL import Image
 
 import stages.render
@@ -130,7 +130,7 @@ def test_a_song_as_long_as_it_is(trained: Path):
 # -------------------------------------------------------------------------------------------------------- layouts
 
 
-def write_walk(*options: str) -> Path:
+def render_here(*options: str) -> Path:
     """`python -m stages.render`, run here and now."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["stages.render", "--out", "y.mp4", *options])
@@ -141,7 +141,7 @@ def write_walk(*options: str) -> Path:
 @pytest.fixture
 def everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With a clip whose k-th picture says so by its brightness; where the stage runs."""
-    record(trained / "data/demo/clips/a.mp4", [np.full((64, 64, 3), 8 * k, np.uint8) for k in range(24)])
+    write_clip(trained / "data/demo/clips/a.mp4", [np.full((64, 64, 3), 8 * k, np.uint8) for k in range(24)])
     monkeypatch.chdir(trained)
     return trained
 
@@ -158,7 +158,7 @@ def everything(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int], capsys):
-    info = probe(film("--layout", layout, "--song", song, "--seconds", "0.8"))
+    info = probe(render_here("--layout", layout, "--song", song, "--seconds", "0.8"))
     assert ((info.width, info.height), info.has_audio) == (size, True)
     assert info.duration == pytest.approx(0.8)
     said = capsys.readouterr().out
@@ -168,7 +168,9 @@ def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int]
 
 @pytest.mark.slow
 def test_the_real_dance_is_in_step(everything: Path):
-    pictures = read_frames(film("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30)
+    pictures = read_frames(
+        render_here("--layout", "comparison", "--song", "data/demo/clips/a.mp4", "--seconds", "0.8"), 30
+    )
     shown = [picture[panels.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in pictures]
     np.testing.assert_allclose(shown, range(24), atol=0.4)
 
@@ -176,21 +178,21 @@ def test_the_real_dance_is_in_step(everything: Path):
 @pytest.mark.slow
 def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
     shutil.rmtree(everything / "models/gan/dense")
-    film("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
+    render_here("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
     assert (
         "No panel 'seed': models/gan/dense/best.pt: no such checkpoint; the stage train_gan" in capsys.readouterr().out
     )
     (everything / "models/gan/none.txt").touch()
-    assert probe(film("--song", "song.wav")).width == 128
+    assert probe(render_here("--song", "song.wav")).width == 128
     assert "No panel 'ours': gan.model is none" in capsys.readouterr().out
     with pytest.raises(UserError, match="nothing is left of the layout picture"):
-        film("--layout", "picture", "--song", "song.wav")
+        render_here("--layout", "picture", "--song", "song.wav")
 
 
 @pytest.mark.slow
 def test_choices_on_the_command_line_are_checked_as_params_are(everything: Path):
     with pytest.raises(UserError, match=r"(?s)2 faults.*render\.layout: expected 'side_by_side'.*render\.stills"):
-        film("--layout", "side", "--stills", "0")
+        render_here("--layout", "side", "--stills", "0")
 
 
 @pytest.mark.slow
@@ -209,7 +211,7 @@ def test_pictures_stay_after_a_clips_last(everything: Path):
 def test_another_frame_rate(everything: Path, fps: float):
     params = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(params.replace("fps: null", f"fps: {fps}"), encoding="utf-8")
-    video = film("--song", "song.wav", "--seconds", "2")
+    video = render_here("--song", "song.wav", "--seconds", "2")
     info, sound, song = probe(video), read_audio(video, 44_100), clicks(2.0)
     assert info.fps == pytest.approx(fps, rel=1e-4)
     assert info.duration == pytest.approx(2.0, abs=0.51 / fps)
@@ -239,7 +241,7 @@ def test_a_short_dance_is_resampled(frames: int):
 
 @pytest.mark.slow
 def test_the_contact_sheet_has_so_many_stills_evenly_spaced(everything: Path):
-    film("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
+    render_here("--layout", "skeleton", "--song", "song.wav", "--seconds", "1", "--stills", "7")
     with np.load("y.npz") as dance:
         chosen = [plots.draw_skeleton(dance["landmarks"][k], 128, 128) for k in (0, 4, 9, 14, 19, 24, 29)]
     with Image.open("y.png") as sheet:

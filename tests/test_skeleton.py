@@ -10,6 +10,7 @@ from dancing.body.skeleton import (
     LANDMARKS,
     LIMBS,
     MIRROR,
+    Placement,
     PoseSpace,
     limb_heatmaps,
     mirrored,
@@ -62,30 +63,30 @@ SIZE = st.tuples(st.integers(32, 500), st.integers(32, 500))
 
 
 @given(size=SIZE, scale=st.floats(0.2, 3), place=st.tuples(st.floats(-2, 2), st.floats(-2, 2)), seed=st.integers(0, 99))
-def test_a_fitted_dance_stands_where_and_as_large_as_the_figure(size, scale, place, seed):
-    figure = Placement.of([dance(60), dance(40, phase=0.3) * 0.9], *size)
+def test_a_fitted_dance_stands_where_and_as_large_as_the_placement(size, scale, place, seed):
+    placement = Placement.of([dance(60), dance(40, phase=0.3) * 0.9], *size)
     other = (dance(90, phase=seed / 9) * scale + np.array(place)).astype(np.float32)
-    fitted = figure.fit(other)
+    fitted = placement.fit(other)
     assert fitted.shape == other.shape
     assert fitted.dtype == np.float32
     own = Placement.of([fitted], *size)
     np.testing.assert_allclose(
-        [own.torso, own.place, own.ground], [figure.torso, figure.place, figure.ground], rtol=1e-3, atol=0.05
+        [own.torso, own.place, own.ground], [placement.torso, placement.place, placement.ground], rtol=1e-3, atol=0.05
     )
     # One scale for x and y, in pixels: every step is the other's, so much larger.
-    grown = figure.torso / Placement.of([other], *size).torso
+    grown = placement.torso / Placement.of([other], *size).torso
     np.testing.assert_allclose(np.diff(fitted, axis=0), np.diff(other, axis=0) * grown, atol=2e-4 * max(grown, 1))
 
 
-def test_a_figure_s_own_clip_and_a_still_stay_as_they_are():
+def test_a_placement_s_own_clip_and_a_still_stay_as_they_are():
     clip = dance(60)
     for frames in (clip, clip[:1]):
-        figure = Placement.of([frames], width=72, height=128)
-        np.testing.assert_allclose(figure.fit(frames), frames, atol=1e-6)
-        assert Placement.from_dict(figure.to_dict()) == figure
+        placement = Placement.of([frames], width=72, height=128)
+        np.testing.assert_allclose(placement.fit(frames), frames, atol=1e-6)
+        assert Placement.from_dict(placement.to_dict()) == placement
 
 
-def test_a_figure_in_numbers():
+def test_a_placement_in_numbers():
     pose = np.zeros((10, 33, 2))
     pose[:, [11, 12]] = [[0.4, 0.2], [0.6, 0.2]]
     pose[:, [23, 24]] = [[0.45, 0.5], [0.55, 0.5]]

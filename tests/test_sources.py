@@ -224,8 +224,8 @@ def test_what_is_written_is_read_and_the_same_bytes(tmp_path: Path):
         seen = np.concatenate([dataset.stored(split)[:, 0, 0, 0] for split in SPLITS])
         assert sorted(seen) == list(range(150))
         assert not dataset.labels
-        assert dataset.spread("train", 12).shape == (12, 32, 32, 3)
-        assert len(dataset.spread("val", 1000)) == 30
+        assert dataset.evenly_spaced("train", 12).shape == (12, 32, 32, 3)
+        assert len(dataset.evenly_spaced("val", 1000)) == 30
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path):
