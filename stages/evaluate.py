@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dancing.errors import exit_on_user_error
-from dancing.evaluation.common import means
-from dancing.metrics.bootstrap_cells import Row
+from dancing.metrics.bootstrap_cells import Row, means
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 

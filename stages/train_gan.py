@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import exit_on_user_error
 from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import ResumeStates, file_digest
+from dancing.training.checkpoints import NOTHING, ResumeStates, file_digest, train_nothing
 from dancing.training.device import pick_device
 from dancing.training.epochs import Epoch, History
 from dancing.training.gan_loop import train_gan
@@ -27,31 +27,22 @@ def main() -> None:
     with stage_run("train_gan", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
             train_images(params, run, resume)
-        elif params.gan.model == "none":
-            _train_nothing()
         else:
             train_dance(params, run, resume)
-
-
-def _train_nothing() -> None:
-    """Make what dvc.yaml names, with nothing in it but a note."""
-    from dancing.pose_to_image.inference import NO_GENERATOR
-
-    for folder in (OUT, CURVES.parent, PLOTS):
-        folder.mkdir(parents=True, exist_ok=True)
-    (OUT / NO_GENERATOR).write_text("gan.model is none: no images are generated.\n", encoding="utf-8")
-    CURVES.write_text("", encoding="utf-8")
 
 
 def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     """Train `gan.model` on one subject's images, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
-    from dancing.pose_to_image.inference import NO_GENERATOR, PoseToImage, PoseToImageModule
+    from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
 
     gan, device, digest = params.gan, pick_device(), file_digest(DATASET)
+    if gan.model == "none":
+        train_nothing(OUT, PLOTS, CURVES, "gan.model is none: no images are generated")
+        return
     # Of an earlier run by hand: DVC empties the folder itself.
-    (OUT / NO_GENERATOR).unlink(missing_ok=True)
+    (OUT / NOTHING).unlink(missing_ok=True)
     shutil.rmtree(OUT / "dense", ignore_errors=True)
 
     def on_epoch(epoch: Epoch) -> None:
@@ -88,7 +79,8 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
 
     gan, device = params.gan, pick_device()
     if gan is None:
-        raise UserError("params.yaml has no section gan: this system has no GAN to train")
+        train_nothing(OUT, PLOTS, CURVES, "gan is null: no GAN is trained")
+        return
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)

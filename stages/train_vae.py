@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import ResumeStates, file_digest
+from dancing.training.checkpoints import ResumeStates, file_digest, train_nothing
 from dancing.training.device import pick_device
 from dancing.training.epochs import Epoch, History
 from dancing.training.vae_loop import train_vae
@@ -76,7 +76,8 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
     from dancing.noise_to_image.vae_task import ImageVaeTask
 
     if params.vae is None:
-        raise UserError("params.yaml has no section vae: this system has no VAE to train")
+        train_nothing(OUT, PLOTS, CURVES / "vae.csv", "vae is null: no VAE is trained")
+        return
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)

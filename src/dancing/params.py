@@ -262,8 +262,8 @@ class ImageParams(System):
     """Of a system that draws pictures from numbers alone: faces, digits, parametric tanh."""
 
     data: ImageData
-    vae: ImageVae | None = None
-    gan: Annotated[NoiseGan | VaeGan, Field(discriminator="model")] | None = None
+    vae: ImageVae | None
+    gan: Annotated[NoiseGan | VaeGan, Field(discriminator="model")] | None
     evaluate: ImageEvaluate
     render: ImageRender
 
@@ -272,7 +272,7 @@ class ImageParams(System):
         height, width, channels = self.data.height, self.data.width, self.data.channels
         shape = f"{height} x {width} px in {channels} channel{'s' if channels > 1 else ''}"
         if self.vae is None and self.gan is None:
-            raise ValueError("a section vae or gan is needed: there is nothing to train")
+            raise ValueError("vae and gan are both null: there is nothing to train")
         for section, model in (("vae", self.vae and self.vae.model), ("gan", self.gan and self.gan.model)):
             if model in ("conv", "digits") and (height, width, channels) != (28, 28, 1):
                 raise ValueError(f"{section}.model {model} is for 28 x 28 px in 1 channel; section data has {shape}")

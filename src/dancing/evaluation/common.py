@@ -1,10 +1,7 @@
-"""What the tables of motion and of pictures share."""
-
-from collections.abc import Mapping, Sequence
+"""What the tables of motion and of images share."""
 
 from dancing.clips.dataset import Dataset, Piece
 from dancing.errors import UserError
-from dancing.metrics.bootstrap_cells import Row
 
 
 def held_out(dataset: Dataset) -> list[Piece]:
@@ -13,11 +10,3 @@ def held_out(dataset: Dataset) -> list[Piece]:
     if not pieces:
         raise UserError(f"{dataset.path}: no test part; raise data.test or give longer clips")
     return pieces
-
-
-def means(rows: Mapping[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
-    """The means of these metrics alone, rounded, for `dvc metrics`; a row without such a value goes without it."""
-    return {
-        name: {key: round(row[key]["mean"], digits) for key in metrics if key in row and row[key]["mean"] is not None}
-        for name, row in rows.items()
-    }

@@ -8,7 +8,7 @@ than two blocks.
 Letters: N frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,3 +48,11 @@ def block_numbers(clip: np.ndarray, block: int) -> np.ndarray:
     begins = np.diff(clip, prepend=-1) != 0
     since = np.arange(len(clip)) - np.maximum.accumulate(np.where(begins, np.arange(len(clip)), 0))
     return np.cumsum(since % block == 0) - 1
+
+
+def means(rows: Mapping[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
+    """The means of these metrics alone, rounded, for `dvc metrics`; a row without such a value goes without it."""
+    return {
+        name: {key: round(row[key]["mean"], digits) for key in metrics if key in row and row[key]["mean"] is not None}
+        for name, row in rows.items()
+    }

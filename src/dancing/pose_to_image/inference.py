@@ -12,11 +12,8 @@ from torch import nn
 from dancing.body.skeleton import Placement
 from dancing.media.pixels import to_uint8
 from dancing.pose_to_image.models import MODELS
-from dancing.training.checkpoints import open_checkpoint
+from dancing.training.checkpoints import NOTHING, open_checkpoint
 from dancing.training.device import pick_device
-
-#: The note that stands in train_gan's output instead of checkpoints where `gan.model` is none.
-NO_GENERATOR = "none.txt"
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def load_generator(folder: Path) -> PoseToImage | None:
 
     Raises UserError as `PoseToImage.load` does.
     """
-    return None if (folder / NO_GENERATOR).exists() else PoseToImage.load(folder / "best.pt")
+    return None if (folder / NOTHING).exists() else PoseToImage.load(folder / "best.pt")
 
 
 class PoseToImageModule(nn.Module):

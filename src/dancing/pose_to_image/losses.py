@@ -23,7 +23,8 @@ def ssim_loss(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 
 def _windows(size: int, like: torch.Tensor) -> torch.Tensor:
     """SSIM's Gaussian window at each of its places along `size` px, (size - 10, size): as a product of matrices a
-    convolution of one channel takes a tenth of the time."""
+    convolution of one channel takes a tenth of the time.
+    """
     places = torch.arange(size, device=like.device)
     offsets = (places[None] - places[: size - SSIM_WINDOW + 1, None] - SSIM_WINDOW // 2).to(like.dtype)
     windows = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2)) * (offsets.abs() <= SSIM_WINDOW // 2)

@@ -13,6 +13,9 @@ import torch
 from dancing.errors import UserError
 from dancing.files import written_whole
 
+#: The note in a stage's output instead of checkpoints where nothing is trained.
+NOTHING = "none.txt"
+
 #: Plain values and tensors: what `torch.load` reads without running code from the file.
 Checkpoint = dict[str, Any]
 
@@ -112,3 +115,11 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's content."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def train_nothing(models: Path, plots: Path, curves: Path, reason: str) -> None:
+    """Make the outputs that DVC expects of a training, with nothing in them but the reason."""
+    for folder in (models, plots, curves.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    (models / NOTHING).write_text(f"{reason}\n", encoding="utf-8")
+    curves.write_text("", encoding="utf-8")
