@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 HOLE_THRESHOLD = 0.4  # of a uniform number in [-1, 1]: 3 batches in 10 have a hole
 MAX_BRIGHTNESS, MAX_SATURATION, MAX_CONTRAST = 0.3, 0.5, 0.3  # largest changes
-HOLE_SHARE, SHIFT_SHARE = 3, 8  # a hole is a third of the image's sides, a shift at most an eighth
+HOLE_DIVISOR, SHIFT_DIVISOR = 3, 8  # holes are a third of the image in size; shifts are at most an eighth
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class DiffAugment:
             amounts[:3] = 0, 0, 0
         brightness, saturation, contrast, x, y, left, top = amounts
         left, top = round((left + 1) / 3 * width), round((top + 1) / 3 * height)  # up to two thirds of each side
-        hole_width, hole_height = width // HOLE_SHARE, height // HOLE_SHARE
+        hole_width, hole_height = width // HOLE_DIVISOR, height // HOLE_DIVISOR
         hole = (left, top, left + hole_width, top + hole_height) if hides > HOLE_THRESHOLD else None
-        shift = round(x * width / SHIFT_SHARE), round(y * height / SHIFT_SHARE)
+        shift = round(x * width / SHIFT_DIVISOR), round(y * height / SHIFT_DIVISOR)
         return cls(
             MAX_BRIGHTNESS * brightness, 1 + MAX_SATURATION * saturation, 1 + MAX_CONTRAST * contrast, shift, hole
         )  # fmt: skip

@@ -39,7 +39,7 @@ class Means:
         return {f"{prefix}{name}": mean for name, mean in zip(self.names, means, strict=True)}
 
     def first_not_finite(self) -> tuple[int, list[str]] | None:
-        """Return the first step, from 0, with NaN or infinite scalars, and their names; None if there is no such step."""
+        """Return the first step, from 0, with scalars that are not finite, and their names; None: all are finite."""
         broken = ~torch.stack(self.steps).isfinite().cpu()
         if not broken.any():
             return None
