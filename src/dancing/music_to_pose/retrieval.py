@@ -18,7 +18,7 @@ from dancing.metrics.rhythm import beat_phase
 
 BEATS = 8  # K: two bars of four
 PER_BEAT = 2  # parts of a beat, over each of which the audio features are averaged
-OCTAVE = 0.25  # share of a doubled tempo that counts as much as one standard deviation of a feature
+TEMPO_STD = 0.25  # octaves of tempo that count as much as one standard deviation of a feature
 FADE = 0.5  # beats before and after a join over which two segments are blended
 DEFAULT_PERIOD = 0.5  # s between beats, for songs without any
 MIN_PART = 1e-9  # frames, the least that a sum over a part of a beat is divided by
@@ -138,7 +138,7 @@ def _sound(audio: np.ndarray, grid: np.ndarray, fps: int) -> np.ndarray:
     below = np.minimum(ends.astype(int), len(timbre) - 1)
     running = total[below] + (ends - below)[:, None] * timbre[below]
     means = np.diff(running, axis=0) / np.maximum(np.diff(ends), MIN_PART)[:, None]
-    tempo = np.repeat(np.log2(np.diff(grid)) / OCTAVE, PER_BEAT)[:, None]
+    tempo = np.repeat(np.log2(np.diff(grid)) / TEMPO_STD, PER_BEAT)[:, None]
     # The features are scaled down, so that the tempo weighs as much as all of them together.
     return np.concatenate([means / np.sqrt(means.shape[1]), tempo], axis=1)
 
