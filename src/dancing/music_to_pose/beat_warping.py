@@ -13,7 +13,7 @@ from dancing.metrics.rhythm import beats_within, motion_beats
 STEP = 1 / 240  # s, between candidate shifts
 MAX_SHIFT = 0.25  # s: half a beat at 120 BPM, as a rest further away belongs to another beat
 TOLERANCE = 0.05  # s, the standard deviation of the beat alignment score
-SHIFT_COST = 0.1  # of the largest shift, where a rest exactly on a beat earns 1
+SHIFT_COST = 0.1  # of the largest shift; a rest exactly on a beat scores 1
 #: Largest ratio of a monotone cubic's slope between two knots to that of the straight line.
 MAX_SLOPE_RATIO = 1.5
 
