@@ -168,13 +168,13 @@ def segments(detected: np.ndarray, fps: float, max_gap_s: float, min_length_s: f
     Returns:
         First frame, and the frame after the last, of each segment.
     """
-    seen = np.flatnonzero(detected)
-    if len(seen) == 0:
+    hits = np.flatnonzero(detected)
+    if len(hits) == 0:
         return []
-    missing = np.diff(seen) - 1  # undetected frames between one detection and the next
-    parted = np.flatnonzero(missing > max_gap_s * fps + 1e-6)
-    starts = seen[np.concatenate([[0], parted + 1])]
-    stops = seen[np.concatenate([parted, [len(seen) - 1]])] + 1
+    missing = np.diff(hits) - 1  # undetected frames between one detection and the next
+    cuts = np.flatnonzero(missing > max_gap_s * fps + 1e-6)
+    starts = hits[np.concatenate([[0], cuts + 1])]
+    stops = hits[np.concatenate([cuts, [len(hits) - 1]])] + 1
     shortest = min_length_s * fps - 1e-6
     return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if b - a >= shortest]
 
@@ -236,7 +236,7 @@ def quality(pose: PoseTrack, fps: float, has_sound: bool) -> QualityReport:
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[True], pose.detected, [True]])))
     gaps = np.diff(edges.reshape(-1, 2), axis=1)
-    seen = pose.visibility[pose.detected]
+    visibility = pose.visibility[pose.detected]
     return QualityReport(
         fps=float(fps),
         duration=len(pose.detected) / fps,
@@ -244,6 +244,6 @@ def quality(pose: PoseTrack, fps: float, has_sound: bool) -> QualityReport:
         detected=float(pose.detected.mean()) if len(pose.detected) else 0.0,
         gaps=len(gaps),
         longest_gap=float(gaps.max(initial=0) / fps),
-        visibility=float(seen.mean()) if len(seen) else 0.0,
+        visibility=float(visibility.mean()) if len(visibility) else 0.0,
         segments=[list(segment) for segment in pose.segments],
     )

@@ -80,8 +80,8 @@ def read(path: str | os.PathLike) -> Capture:
             f"{path}: landmarks reach from {low:.4g} to {high:.4g}, expected fractions of the picture, 0 to 1: divide "
             "pixels by width and height, and put NaN where the dancer was lost"
         )
-    seen = visibility[whole]
-    if not ((seen >= 0) & (seen <= 1)).all():
+    measured = visibility[whole]
+    if not ((measured >= 0) & (measured <= 1)).all():
         raise LandmarkFileError(f"{path}: visibility must be from 0 (a guess) to 1 (measured) wherever there is a pose")
     return Capture(
         landmarks=np.where(whole[:, None, None], landmarks, np.nan).astype(np.float32),

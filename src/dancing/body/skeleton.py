@@ -274,8 +274,8 @@ def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: f
     dx, dy = (x - start[..., :1])[..., None, :], (y - start[..., 1:])[..., :, None]  # (B, L, 1, W), (B, L, H, 1)
     cosine, sine = along[..., None].split(1, dim=-2)  # (B, L, 1, 1)
     # Coordinates along and across the limb. Each is an outer sum over rows and columns (B, L, H, W).
-    beside = dy * cosine - dx * sine
+    across = dy * cosine - dx * sine
     lengthways = dx * cosine + dy * sine
     beyond = lengthways - lengthways.clamp(torch.zeros_like(length[..., None]), length[..., None])
     # The exponent is limited, because denormal numbers are slow; exp(-20) = 2e-9 is invisible.
-    return torch.addcmul(beside.square(), beyond, beyond).clamp_max(20).neg().exp()
+    return torch.addcmul(across.square(), beyond, beyond).clamp_max(20).neg().exp()
