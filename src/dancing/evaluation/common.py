@@ -1,4 +1,4 @@
-"""What the tables of motion and of pictures share."""
+"""What the motion table and the image table share."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,11 @@ from dancing.metrics.bootstrap_cells import Row
 
 
 def held_out(dataset: Dataset) -> list[Piece]:
-    """The test part. Raises UserError where there is none."""
+    """Return the pieces of the test part.
+
+    Raises:
+        UserError: where there are none.
+    """
     pieces = dataset.split("test")
     if not pieces:
         raise UserError(f"{dataset.path}: no test part; raise data.test or give longer clips")
@@ -16,8 +20,14 @@ def held_out(dataset: Dataset) -> list[Piece]:
 
 
 def means(rows: Mapping[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
-    """The means of these metrics alone, rounded, for `dvc metrics`; a row without such a value goes without it."""
+    """Return the rounded means of some metrics, for `dvc metrics`.
+
+    Args:
+        rows: the table.
+        metrics: the metrics wanted. A row without one of them, or with None as its mean, is returned without it.
+        digits: after the decimal point.
+    """
     return {
-        name: {key: round(row[key]["mean"], digits) for key in metrics if key in row and row[key]["mean"] is not None}
+        name: {key: round(mean, digits) for key in metrics if key in row and (mean := row[key]["mean"]) is not None}
         for name, row in rows.items()
     }
