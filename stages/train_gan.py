@@ -1,4 +1,4 @@
-"""dataset.h5 -> the GAN: from poses to images, or from noise to images."""
+"""Train the GAN on dataset.h5: from poses to images, or from noise to images."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,8 @@ from dancing.training.gan_loop import train_gan
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/gan")
 CURVES, PLOTS = Path("metrics/curves/gan.csv"), Path("plots/train_gan")
-#: The original model's own settings, how many times fewer steps than ours it gets, which cost more, and its epochs.
+#: The original model with its own settings. It trains for fewer steps than ours by this factor, because each of its
+#: steps costs more, in this number of epochs.
 BASELINE = {"model": "dense", "loss": "bce", "lr": 2e-4, "discriminator_lr": 2e-4, "r1_weight": 0.0}
 BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
-    """Train `gan.model` on one subject's images, and the baseline."""
+    """Train `gan.model` on the images of one subject, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
     from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
@@ -41,7 +42,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     if gan.model == "none":
         train_nothing(OUT, PLOTS, CURVES, "gan.model is none: no images are generated")
         return
-    # Of an earlier run by hand: DVC empties the folder itself.
+    # Left by an earlier run without DVC, which empties the folder itself.
     (OUT / NOTHING).unlink(missing_ok=True)
     shutil.rmtree(OUT / "dense", ignore_errors=True)
 
@@ -52,8 +53,8 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     with open_dataset(DATASET) as dataset:
         subjects, chosen = dataset.subjects(), dataset.of_subject(gan.subject).pieces[0].subject
         if len(subjects) > 1:
-            known = ", ".join(f"{subject_title(name)} ({count} pictures)" for name, count in subjects.items())
-            print(f"gan.subject: learning {subject_title(chosen)} of {known}")
+            known = ", ".join(f"{subject_title(name)} ({count} images)" for name, count in subjects.items())
+            print(f"gan.subject: training on {subject_title(chosen)} of {known}")
         state = resume.state("train_gan", gan, digest, device.type)
         history = train_gan(build_task(dataset, gan, device), gan, OUT, state, on_epoch).history
         if gan.model == "skeleton" and gan.baseline:
@@ -72,7 +73,11 @@ def _baseline(gan: Gan) -> Gan:
 
 
 def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
-    """Train the GAN of an image system; beside a parametric tanh the same with a plain one."""
+    """Train the GAN of an image system; if its output is a parametric tanh, also one with a plain tanh to compare.
+
+    Raises:
+        UserError: where params.yaml has no section gan.
+    """
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.gan_task import build_task
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
@@ -86,7 +91,7 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
         run.metrics(epoch.losses, step=epoch.number)
         _log_samples(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
 
-    shutil.rmtree(OUT / "tanh", ignore_errors=True)  # of an earlier run by hand
+    shutil.rmtree(OUT / "tanh", ignore_errors=True)  # left by an earlier run without DVC
     with open_images(DATASET) as dataset:
         digest = file_digest(DATASET)
         state = resume.state("train_gan", gan, digest, device.type)

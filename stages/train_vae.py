@@ -1,4 +1,4 @@
-"""dataset.h5 -> the VAE: from music to poses, or of images."""
+"""Train the VAE on dataset.h5: from music to poses, or of images."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,8 @@ from dancing.training.vae_loop import train_vae
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
 CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
-STRIP_HEIGHT, STRIP_INTERVAL = 160, 10  # px; epochs: drawing skeletons takes longer than training an epoch
+#: Height of the strip of skeletons (px), and the epochs from one to the next: drawing takes longer than an epoch.
+STRIP_HEIGHT, STRIP_INTERVAL = 160, 10
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         def on_prior_epoch(epoch: Epoch) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
-        shutil.rmtree(OUT / "lstm", ignore_errors=True)  # of an earlier run by hand: DVC empties the folder itself
+        shutil.rmtree(OUT / "lstm", ignore_errors=True)  # left by a run without DVC, which empties the folder itself
         task = build_task(dataset, vae, device)
         state = resume.state("train_vae", vae, digest, device.type)
         trained = train_vae(task, vae, OUT, state, on_epoch)
@@ -70,7 +71,11 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
 
 
 def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
-    """Train the VAE of an image system."""
+    """Train the VAE of an image system.
+
+    Raises:
+        UserError: where params.yaml has no section vae.
+    """
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
     from dancing.noise_to_image.vae_task import ImageVaeTask

@@ -1,11 +1,15 @@
-"""What the tables of motion and of images share."""
+"""What the motion table and the image table share."""
 
 from dancing.clips.dataset import Dataset, Piece
 from dancing.errors import UserError
 
 
 def held_out(dataset: Dataset) -> list[Piece]:
-    """The test part. Raises UserError where there is none."""
+    """Return the pieces of the test part.
+
+    Raises:
+        UserError: where there are none.
+    """
     pieces = dataset.split("test")
     if not pieces:
         raise UserError(f"{dataset.path}: no test part; raise data.test or give longer clips")
