@@ -112,7 +112,8 @@ def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
 def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
     """Lay a preset over its params.yaml, in the place of the preset that is in force, if there is one.
 
-    Returns the keys that have changed in the file, as ``section.key``, each with its value before and after.
+    Returns the keys that have changed in the file, as ``section.key``, each with its value before and after. Raises
+    PresetError and ParamsError as `lay_over` does; the file is then as it was.
     """
     before, base = _read(preset.params), without_preset(root, preset.system)
     changes = _read(preset.path)
@@ -144,7 +145,9 @@ def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
 
 def without_preset(root: Path, system: str) -> str:
     """The text of a system's params.yaml without the preset in force, but with edits made since."""
-    text = _read(params_path(root, system))
+    path = params_path(root, system)
+    text = _read(path)
+    _sections(text, str(path.relative_to(root)))  # raises PresetError where it can't be read
     slots, replaced = _slots(text), _recorded(root).get(system, {}).get("keys", {})
     kept = {key: entry for key, entry in replaced.items() if key in slots}
     for key in sorted(kept, key=lambda key: slots[key].start, reverse=True):
