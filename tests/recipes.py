@@ -1,4 +1,4 @@
-"""How each kind of model is trained, as stages/train_vae.py and stages/train_gan.py do it: build the task, run the loop.
+"""How each kind of model is trained, as stages/train_vae.py and stages/train_gan.py do it: a task, then its loop.
 
 Each recipe takes a dataset and its params, writes checkpoints to `out`, and keeps resume states in `resume_folder`. It
 forgets them when the training has succeeded and keeps them when `on_epoch` raises.
