@@ -134,7 +134,6 @@ def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
 def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
     """Apply a preset to its params.yaml. If another preset is active there, it is undone first.
 
-<<<<<<< HEAD
     Args:
         preset: the preset to apply.
         root: folder of the project.
@@ -145,10 +144,6 @@ def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
     Raises:
         ParamsError: the result would violate the schema.
         PresetError: a file is missing, or a value can't be replaced in place.
-=======
-    Returns the keys that have changed in the file, as ``section.key``, each with its value before and after. Raises
-    PresetError and ParamsError as `lay_over` does; the file is then as it was.
->>>>>>> habits
     """
     before, base = _read(preset.params), without_preset(root, preset.system)
     changes = _read(preset.path)
@@ -187,7 +182,6 @@ def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
 
 
 def without_preset(root: Path, system: str) -> str:
-<<<<<<< HEAD
     """Text of the params.yaml of a system without its active preset, but with the user's edits since then.
 
     Args:
@@ -195,15 +189,11 @@ def without_preset(root: Path, system: str) -> str:
         system: name of the system.
 
     Raises:
-        PresetError: the params.yaml is missing.
+        PresetError: the params.yaml is missing or can't be read.
     """
-    text = _read(params_path(root, system))
-=======
-    """The text of a system's params.yaml without the preset in force, but with edits made since."""
     path = params_path(root, system)
     text = _read(path)
     _sections(text, str(path.relative_to(root)))  # raises PresetError where it can't be read
->>>>>>> habits
     slots, replaced = _slots(text), _recorded(root).get(system, {}).get("keys", {})
     kept = {key: entry for key, entry in replaced.items() if key in slots}
     for key in sorted(kept, key=lambda key: slots[key].start, reverse=True):
