@@ -1,7 +1,7 @@
-"""What the benchmarks share: jobs in processes of their own, and how much memory those took.
+"""Shared code of the benchmarks: jobs in fresh processes, their peak memory, and records of the results.
 
-A process counts as its own peak what the one that started it has in memory. So that one stays small, and torch, librosa
-and matplotlib are imported by the jobs.
+The peak of a process includes the memory of the process that started it. So the latter stays small: it does not import
+torch, librosa or matplotlib; the jobs do.
 """
 
 import datetime
@@ -16,34 +16,44 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
-def alone(job: Callable[..., Any], *arguments: object) -> Any:
-    """The job's result, in a fresh process."""
+def alone(job: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    """Run a job in a fresh process and return its result.
+
+    Args:
+        job: a function of a module, not a local one.
+        *args: of the job; they must be picklable.
+        **kwargs: of the job; they must be picklable.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(job, *arguments).result()
+        return process.submit(job, *args, **kwargs).result()
 
 
 def peak() -> float:
-    """This process's peak of memory (on the CPU) so far, MB."""
+    """Return the largest CPU memory that this process has used so far, MB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def command(name: str) -> str:
-    """What was typed to run benchmarks.NAME."""
+    """Return the command line that benchmarks.NAME was run with."""
     return shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]])
 
 
-def write_record(path: Path | None, name: str, what: str, device: str, values: Mapping[str, Any]) -> None:
-    """Write what benchmarks.NAME measured as a record that `python -m docgen.fill` takes tables from.
+def write_record(path: Path | None, name: str, what: str, device: str, values: Mapping[str, object]) -> None:
+    """Write the results of benchmarks.NAME as a JSON record, which `python -m docgen.fill` makes tables from.
 
     Args:
-        path: usually benchmarks/results/NAME.json; None writes nothing.
-        what: what was measured, in a few words.
+        path: usually benchmarks/results/NAME.json; None: nothing is written.
+        name: of the benchmark.
+        what: was measured, in a few words.
         device: cpu, cuda or mps.
-        values: plain values; what the tables of docgen/results.py look up.
+        values: plain values, with the keys that docgen/results.py looks up.
     """
     if path is None:
         return

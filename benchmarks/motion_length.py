@@ -1,9 +1,9 @@
-"""Time and memory of a dance, and of reading the song, over the song's length.
+"""Time and memory of generating a dance and of reading its song, by the song's length.
 
     python -m benchmarks.motion_length --out docs/motion_length.png
 
-Every length is measured in a process of its own: the wall time's median of three, and how much the process's peak of
-memory (on the CPU) grew over what it was after loading and a first short dance.
+Each length is measured in a fresh process. Time is the median wall time of three runs. Memory is the growth of the
+process's peak, on the CPU, after it has loaded the model and generated a first short dance (or read the song's start).
 """
 
 import argparse
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from dancing.music_to_pose.inference import MusicToPose
 
 LENGTHS = (10, 30, 60, 180, 600, 1800)  # s
-READ = 180  # s, the longest song that is composed and read
+READ = 180  # s, the longest song that is also composed and read
 BPM = 120
 RUNS = 3
+WARM_UP = 2  # s of music that are processed before the measurement
 
 
 def main() -> None:
+    """Measure, print a table, write the plot, and write a record if one is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.motion_length", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the plot, .png")
     parser.add_argument("--model", type=Path, default=Path("models/vae/best.pt"), help="(%(default)s)")
@@ -71,18 +73,18 @@ def _device(model: Path) -> str:
 
 
 def _dance(model: Path, seconds: int) -> tuple[float, float]:
-    dancer = _load(model)
-    dancer.generate(_features(dancer, 2), 0, 1.0)
-    audio = _features(dancer, seconds)
-    return _measure(lambda: dancer.generate(audio, 0, 1.0))
+    pose_model = _load(model)
+    pose_model.generate(_features(pose_model, WARM_UP), 0, 1.0)
+    audio = _features(pose_model, seconds)
+    return _measure(lambda: pose_model.generate(audio, 0, 1.0))
 
 
 def _read(model: Path, song: Path) -> tuple[float, float]:
     from dancing.media.song import read_song
 
-    dancer = _load(model)
-    read_song(song, dancer.fps, dancer.n_mfcc, 2)
-    return _measure(lambda: read_song(song, dancer.fps, dancer.n_mfcc, None))
+    pose_model = _load(model)
+    read_song(song, pose_model.fps, pose_model.n_mfcc, WARM_UP)
+    return _measure(lambda: read_song(song, pose_model.fps, pose_model.n_mfcc, None))
 
 
 def _compose(path: Path, seconds: int) -> None:
@@ -92,21 +94,22 @@ def _compose(path: Path, seconds: int) -> None:
     write_audio(path, compose(BPM, seconds, np.random.default_rng(0)).sound, SAMPLE_RATE)
 
 
-def _features(dancer: "MusicToPose", seconds: int) -> np.ndarray:
-    """Sound like that of the training part by its mean and spread, with a steady beat in bars of four; (T, F)."""
+def _features(pose_model: "MusicToPose", seconds: int) -> np.ndarray:
+    """Return audio features (T, F): random with the training part's mean and deviation, and a steady beat."""
     from dancing.clips.dataset import BEAT_COLUMNS
 
-    beats = np.arange(seconds * dancer.fps) / dancer.fps * BPM / 60
-    turns = [2 * np.pi * beats / bar for bar in (1, 2, 3, 4)]
-    phases = [part for turn in turns for part in (np.sin(turn), np.cos(turn))]
+    beats = np.arange(seconds * pose_model.fps) / pose_model.fps * BPM / 60
+    angles = [2 * np.pi * beats / period for period in (1, 2, 3, 4)]  # of the beat, and of bars of 2, 3 and 4 beats
+    phases = [part for angle in angles for part in (np.sin(angle), np.cos(angle))]
     nearness = np.exp(-abs(beats - beats.round()) * 60 / BPM / 0.1)
     rhythm = np.stack([*phases, np.full_like(beats, -0.5), nearness], axis=1)
-    timbre = np.random.default_rng(0).normal(dancer.audio_mean, dancer.audio_std, (len(beats), len(dancer.audio_mean)))
+    mean, std = pose_model.audio_mean, pose_model.audio_std
+    timbre = np.random.default_rng(0).normal(mean, std, (len(beats), len(mean)))
     return np.concatenate([timbre[:, :-BEAT_COLUMNS], rhythm], axis=1).astype(np.float32)
 
 
 def _measure(job: Callable[[], object]) -> tuple[float, float]:
-    """Seconds and MB."""
+    """Return the median time of a job, s, and by how much the peak memory grew, MB."""
     before, times = peak(), []
     for _ in range(RUNS):
         start = time.perf_counter()

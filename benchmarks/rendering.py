@@ -1,11 +1,11 @@
-"""Frames a second of the image_model alone and of a whole rendering, and memory over the length of the video.
+"""Frames a second of the image generator alone and of a whole rendering, and memory by the length of the video.
 
     python -m benchmarks.rendering
 
-The generator is that of params.yaml after one step of training on a few clips of data/dataset.h5: it is as fast as a
-trained one. A rendering is generating, drawing the skeleton, enlarging both to render.height, and encoding with sound.
-Speeds are the median of three; memory is how much a fresh process's peak (on the CPU) grew over what it was with the
-model loaded, and poses and sound in memory.
+The generator is that of params.yaml after one training step on a few clips of data/dataset.h5, which is as fast as a
+fully trained one. A whole rendering generates the images, draws the skeletons, enlarges both to render.height, and
+encodes them with sound. Speeds are the median of three runs. Memory is the growth of a fresh process's peak, on the
+CPU, after the model, the poses and the sound have been loaded.
 """
 
 import argparse
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from dancing.pose_to_image.inference import PoseToImage
 
 SIZES = ((128, 72), (256, 144))  # px, height and width
-SECONDS = (10, 120)  # of video, for memory
-TIMED, RUNS = 5, 3  # s of video, for speed
+SECONDS = (10, 120)  # of video, in which memory is measured
+TIMED, RUNS = 5, 3  # s of video, in which speed is measured; how often
 
 
 def main() -> None:
+    """Measure, print a table, and write a record if one is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rendering", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", type=Path, default=Path("data/dataset.h5"), help="(%(default)s)")
     parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/rendering.json")
@@ -68,7 +69,7 @@ def _device() -> str:
 
 
 def _train(data: Path, folder: Path, height: int, width: int) -> None:
-    """A dataset with pictures of this size and a image_model of such, both in the folder."""
+    """Write a dataset with images of this size and a generator that was trained on it to the folder."""
     import cv2
 
     from dancing.clips.dataset import open_dataset, write_dataset
@@ -92,7 +93,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
 
 
 def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:
-    """The image_model, real poses for so many seconds (T, 33, 2), and their frames a second."""
+    """Return the generator, real poses (T, 33, 2) of this duration, and their frames a second."""
     from dancing.clips.dataset import open_dataset
     from dancing.pose_to_image.inference import PoseToImage
 
@@ -102,36 +103,35 @@ def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:
 
 
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """Painting so much video, rendering it, and its number of frames."""
+    """Return two jobs, generating the images of a video and rendering all of it, and the number of frames."""
     from dancing.media.video import VideoWriter
     from dancing.params import load_dance_params
     from dancing.render import panels
 
-    render = load_dance_params().render
+    settings = load_dance_params().render
     image_model, poses, fps = _load(folder, seconds)
-    height, width = render.height, round(image_model.width * render.height / image_model.height / 2) * 2
+    height, width = settings.height, round(image_model.width * settings.height / image_model.height / 2) * 2
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * SOUND_RATE, 2)).astype(np.float32)
 
-    def paint() -> None:
+    def generate() -> None:
         for _ in image_model.render(poses):
             pass
 
-    def film() -> None:
-        shown = {
+    def render_video() -> None:
+        columns = {
             "skeleton": panels.skeletons(poses, height, width),
             "ours": panels.generated(poses, image_model, height, width),
         }
-        with VideoWriter(
-            folder / "dance.mp4", fps, 2 * width, height, noise, SOUND_RATE, render.quality
-        ) as video:  # fmt: skip
-            for picture in panels.side_by_side(shown):
-                video.write(picture)
+        path = folder / "dance.mp4"
+        with VideoWriter(path, fps, 2 * width, height, noise, SOUND_RATE, settings.quality) as video:
+            for frame in panels.side_by_side(columns):
+                video.write(frame)
 
-    return paint, film, len(poses)
+    return generate, render_video, len(poses)
 
 
 def _speeds(folder: Path) -> list[float]:
-    """Frames/s of the image_model and of a rendering."""
+    """Return the frames a second of the generator alone and of a whole rendering."""
     *jobs, frames = _rendering(folder, TIMED)
     return [frames / statistics.median(_time(job) for _ in range(RUNS)) for job in jobs]
 
@@ -143,10 +143,10 @@ def _time(job: Callable[[], None]) -> float:
 
 
 def _memory(folder: Path, seconds: int) -> float:
-    """MB by which the peak grows in a rendering."""
-    _, film, _ = _rendering(folder, seconds)
+    """Return by how much the peak memory grows during a rendering, MB."""
+    _, render_video, _ = _rendering(folder, seconds)
     before = peak()
-    film()
+    render_video()
     return peak() - before
 
 

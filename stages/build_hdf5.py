@@ -1,4 +1,4 @@
-"""Feature files and clips, or images -> dataset.h5."""
+"""Build dataset.h5 from feature files and clips, or from images."""
 
 import json
 from dataclasses import asdict
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def build_dance(params: Params, run: StageRun) -> None:
-    """Write audio features, poses and frames of all clips."""
+    """Write the audio features, poses and frames of all clips, and log the length of each part in seconds."""
     from dancing.clips.build import pieces
     from dancing.clips.dataset import open_dataset, write_dataset
 
@@ -37,7 +37,7 @@ def build_dance(params: Params, run: StageRun) -> None:
 
 
 def build_images(params: ImageParams, run: StageRun) -> None:
-    """Write the images of any source, and report what was skipped."""
+    """Write the images of any source, and a report of the files that were skipped."""
     from dancing.noise_to_image.dataset import open_images, write_images
     from dancing.noise_to_image.sources import Report, read_images
 
@@ -45,7 +45,7 @@ def build_images(params: ImageParams, run: StageRun) -> None:
     attributes = params.data.model_dump(include={"height", "width", "channels", "fit"})
     try:
         write_images(OUT, attributes, read_images(Path(params.data.images), params.data, report))
-    finally:  # where too little is left, the reasons matter most
+    finally:  # also where too few images are left: the report says why
         print(report.summary())
         REPORT.parent.mkdir(parents=True, exist_ok=True)
         REPORT.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""dataset.h5's test part and the trained models -> metrics/*.json and plots."""
+"""Evaluate trained models on the test part of dataset.h5: metrics/*.json and plots."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dancing.errors import exit_on_user_error
-from dancing.evaluation.common import means
-from dancing.metrics.bootstrap_cells import Row
+from dancing.metrics.bootstrap_cells import Row, means
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 DATASET, VAE, GAN = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
 METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
-#: The headline metrics, by file; all metrics, with n and intervals, are beside the plots.
+#: The headline metrics of each table. All metrics, with n and intervals, are written next to the plots.
 HEADLINES = {
     "motion": (
         *("magnitude", "freeze", "jerk", "drift", "bas_gain", "f1"),
@@ -35,7 +34,7 @@ HEADLINES = {
         *("feature_mmd_ratio", "density", "coverage"),
     ),
 }
-#: Values (standard deviations) of a latent dimension in the traversal plot, and its length in seconds.
+#: Values of a latent dimension in the traversal plot (standard deviations), and length of its dances (s).
 TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 
 
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def evaluate_dance(params: Params, run: StageRun) -> None:
-    """Write the tables of motion and of images, with what is behind them."""
+    """Write the motion table and the image table, their plots and the comparison video."""
     from dancing.clips.dataset import open_dataset
     from dancing.evaluation import motion, pictures
     from dancing.music_to_pose.inference import MusicToPose
@@ -80,7 +79,7 @@ def evaluate_dance(params: Params, run: StageRun) -> None:
 
 
 def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: list[np.ndarray]) -> None:
-    """Write the table of images; `dances` are generated poses (T, 33, 2), one for each test piece."""
+    """Write the image table and its plots; dances: generated poses (T, 33, 2) in [0, 1] for each test piece."""
     from dancing.evaluation import images, pictures
     from dancing.pose_to_image.inference import PoseToImage, load_generator
 
@@ -106,7 +105,7 @@ def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: 
 
 
 def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
-    """Write the table of an image system, with what is behind it."""
+    """Write the table of an image system and its plots."""
     from dancing.evaluation import generated, sample_sheets
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.inference import load_models
@@ -136,13 +135,13 @@ def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
 
 
 def _save_table(run: StageRun, name: str, rows: Mapping[str, Row]) -> None:
-    """Write a table, and log the headline metrics of ours."""
+    """Write a table, and log the headline metrics of the row "ours"."""
     _write_table(name, rows)
     run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
 
 
 def _write_table(name: str, rows: Mapping[str, Row]) -> None:
-    """Write the headline metrics for DVC, and everything, with n and intervals, beside the plots."""
+    """Write the headline metrics for DVC, and all metrics, with n and intervals, next to the plots."""
     _write_json(METRICS / f"{name}.json", means(rows, HEADLINES[name]))
     _write_json(PLOTS / f"{name}_intervals.json", rows)
 

@@ -1,4 +1,4 @@
-"""Clips -> a feature file a clip: sound, landmarks, quality report."""
+"""Extract a feature file from each clip: audio features, landmarks, and a report of its quality."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ OUT = Path("data/features")
 
 
 def main() -> None:
+    """Extract the features of all clips, and report which of them can't be used."""
     params = load_dance_params()
     features = params.features
     settings = ExtractionSettings(

@@ -1,6 +1,8 @@
-"""A song and the models -> dance.mp4 and the poses behind it; of an image system, walk.mp4. By hand:
+"""Render a video: dance.mp4 and its poses from a song, or walk.mp4 of an image system.
 
-python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3 --layout picture
+By hand, with another song, say:
+
+    python -m stages.render --song x.mp3 --out y.mp4 --seconds 20 --seed 3 --layout picture
 """
 
 import argparse
@@ -38,13 +40,21 @@ def main() -> None:
 def _arguments(params: Params | ImageParams, default_out: Path) -> tuple[Path, Params | ImageParams]:
     """Return the video to write, and the params with the command line's values."""
     render = params.render
-    parser = argparse.ArgumentParser(prog="python -m stages.render", description="Make the dancer dance to a song.")
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.render", description="Render a dance to a song, or a walk of an image system."
+    )
     parser.add_argument("--song", default=render.song, help="any file with sound (%(default)s)")
     parser.add_argument("--out", type=Path, default=default_out, help="video to write (%(default)s)")
     parser.add_argument("--seconds", type=float, default=render.seconds, help="length of the video (%(default)s)")
-    parser.add_argument("--seed", type=int, default=render.seed, help="which dance (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=render.seed, help="random seed: another one gives another video (%(default)s)"
+    )
     if isinstance(params, Params):
-        parser.add_argument("--layout", default=params.render.layout, help="as params.render.layout (%(default)s)")
+        parser.add_argument(
+            "--layout",
+            default=params.render.layout,
+            help="panels to show, as render.layout in params.yaml (%(default)s)",
+        )
         parser.add_argument(
             "--stills", type=int, default=params.render.stills, help="frames on the contact sheet (%(default)s)"
         )
@@ -55,7 +65,14 @@ def _arguments(params: Params | ImageParams, default_out: Path) -> tuple[Path, P
 
 
 def render_dance(out: Path, params: Params) -> list[np.ndarray]:
-    """Write the video and its poses. Returns the images of the contact sheet."""
+    """Write the video of a dance, and its poses next to it as .npz.
+
+    Returns:
+        The images of the contact sheet.
+
+    Raises:
+        UserError: where a model or the song can't be read, or no panel of the layout can be shown.
+    """
     from dancing.media.song import read_song
     from dancing.music_to_pose.beat_warping import warp_to_beats
     from dancing.music_to_pose.inference import MusicToPose
@@ -83,7 +100,14 @@ def render_dance(out: Path, params: Params) -> list[np.ndarray]:
 
 
 def render_walk(out: Path, params: ImageParams) -> list[np.ndarray]:
-    """Write a walk through the noise of an image system's models. Returns the images of the contact sheet."""
+    """Write a latent walk of an image system's models.
+
+    Returns:
+        The images of the contact sheet.
+
+    Raises:
+        UserError: where a model or the song can't be read.
+    """
     from dancing.noise_to_image.inference import load_models
     from dancing.render.latent_walk import write_walk
 

@@ -1,22 +1,23 @@
-"""dataset.h5 -> the GAN: from poses to images, or from noise to images."""
+"""Train the GAN on dataset.h5: from poses to images, or from noise to images."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import exit_on_user_error
 from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import ResumeStates, file_digest
+from dancing.training.checkpoints import NOTHING, ResumeStates, file_digest, train_nothing
 from dancing.training.device import pick_device
 from dancing.training.epochs import Epoch, History
 from dancing.training.gan_loop import train_gan
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/gan")
 CURVES, PLOTS = Path("metrics/curves/gan.csv"), Path("plots/train_gan")
-#: The original model's own settings, how many times fewer steps than ours it gets, which cost more, and its epochs.
+#: The original model with its own settings. It trains for fewer steps than ours by this factor, because each of its
+#: steps costs more, in this number of epochs.
 BASELINE = {"model": "dense", "loss": "bce", "lr": 2e-4, "discriminator_lr": 2e-4, "r1_weight": 0.0}
 BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 
@@ -27,31 +28,22 @@ def main() -> None:
     with stage_run("train_gan", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
             train_images(params, run, resume)
-        elif params.gan.model == "none":
-            _train_nothing()
         else:
             train_dance(params, run, resume)
 
 
-def _train_nothing() -> None:
-    """Make what dvc.yaml names, with nothing in it but a note."""
-    from dancing.pose_to_image.inference import NO_GENERATOR
-
-    for folder in (OUT, CURVES.parent, PLOTS):
-        folder.mkdir(parents=True, exist_ok=True)
-    (OUT / NO_GENERATOR).write_text("gan.model is none: no images are generated.\n", encoding="utf-8")
-    CURVES.write_text("", encoding="utf-8")
-
-
 def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
-    """Train `gan.model` on one subject's images, and the baseline."""
+    """Train `gan.model` on the images of one subject, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
-    from dancing.pose_to_image.inference import NO_GENERATOR, PoseToImage, PoseToImageModule
+    from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
 
     gan, device, digest = params.gan, pick_device(), file_digest(DATASET)
-    # Of an earlier run by hand: DVC empties the folder itself.
-    (OUT / NO_GENERATOR).unlink(missing_ok=True)
+    if gan.model == "none":
+        train_nothing(OUT, PLOTS, CURVES, "gan.model is none: no images are generated")
+        return
+    # Left by an earlier run without DVC, which empties the folder itself.
+    (OUT / NOTHING).unlink(missing_ok=True)
     shutil.rmtree(OUT / "dense", ignore_errors=True)
 
     def on_epoch(epoch: Epoch) -> None:
@@ -61,8 +53,8 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     with open_dataset(DATASET) as dataset:
         subjects, chosen = dataset.subjects(), dataset.of_subject(gan.subject).pieces[0].subject
         if len(subjects) > 1:
-            known = ", ".join(f"{subject_title(name)} ({count} pictures)" for name, count in subjects.items())
-            print(f"gan.subject: learning {subject_title(chosen)} of {known}")
+            known = ", ".join(f"{subject_title(name)} ({count} images)" for name, count in subjects.items())
+            print(f"gan.subject: training on {subject_title(chosen)} of {known}")
         state = resume.state("train_gan", gan, digest, device.type)
         history = train_gan(build_task(dataset, gan, device), gan, OUT, state, on_epoch).history
         if gan.model == "skeleton" and gan.baseline:
@@ -81,20 +73,25 @@ def _baseline(gan: Gan) -> Gan:
 
 
 def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
-    """Train the GAN of an image system; beside a parametric tanh the same with a plain one."""
+    """Train the GAN of an image system; if its output is a parametric tanh, also one with a plain tanh to compare.
+
+    Raises:
+        UserError: where params.yaml has no section gan.
+    """
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.gan_task import build_task
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
 
     gan, device = params.gan, pick_device()
     if gan is None:
-        raise UserError("params.yaml has no section gan: this system has no GAN to train")
+        train_nothing(OUT, PLOTS, CURVES, "gan is null: no GAN is trained")
+        return
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)
         _log_samples(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
 
-    shutil.rmtree(OUT / "tanh", ignore_errors=True)  # of an earlier run by hand
+    shutil.rmtree(OUT / "tanh", ignore_errors=True)  # left by an earlier run without DVC
     with open_images(DATASET) as dataset:
         digest = file_digest(DATASET)
         state = resume.state("train_gan", gan, digest, device.type)

@@ -1,20 +1,21 @@
-"""dataset.h5 -> the VAE: from music to poses, or of images."""
+"""Train the VAE on dataset.h5: from music to poses, or of images."""
 
 import shutil
 from pathlib import Path
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import ResumeStates, file_digest
+from dancing.training.checkpoints import ResumeStates, file_digest, train_nothing
 from dancing.training.device import pick_device
 from dancing.training.epochs import Epoch, History
 from dancing.training.vae_loop import train_vae
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
 CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
-STRIP_HEIGHT, STRIP_INTERVAL = 160, 10  # px; epochs: drawing skeletons takes longer than training an epoch
+#: Height of the strip of skeletons (px), and the epochs from one to the next: drawing takes longer than an epoch.
+STRIP_HEIGHT, STRIP_INTERVAL = 160, 10
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         def on_prior_epoch(epoch: Epoch) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
-        shutil.rmtree(OUT / "lstm", ignore_errors=True)  # of an earlier run by hand: DVC empties the folder itself
+        shutil.rmtree(OUT / "lstm", ignore_errors=True)  # left by a run without DVC, which empties the folder itself
         task = build_task(dataset, vae, device)
         state = resume.state("train_vae", vae, digest, device.type)
         trained = train_vae(task, vae, OUT, state, on_epoch)
@@ -70,13 +71,18 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
 
 
 def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
-    """Train the VAE of an image system."""
+    """Train the VAE of an image system.
+
+    Raises:
+        UserError: where params.yaml has no section vae.
+    """
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
     from dancing.noise_to_image.vae_task import ImageVaeTask
 
     if params.vae is None:
-        raise UserError("params.yaml has no section vae: this system has no VAE to train")
+        train_nothing(OUT, PLOTS, CURVES / "vae.csv", "vae is null: no VAE is trained")
+        return
 
     def on_epoch(epoch: Epoch) -> None:
         run.metrics(epoch.losses, step=epoch.number)

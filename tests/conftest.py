@@ -6,6 +6,7 @@ Nothing here imports librosa, MediaPipe or DVC: the training tests run without t
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ import yaml
 
 from dancing.body.skeleton import LANDMARKS
 from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
-from dancing.params import Params, parse_params
+from dancing.noise_to_image.dataset import ImageDataset, open_images, write_images
+from dancing.params import ImageParams, Params, parse_params
 from dancing.presets import lay_over, without_preset
 
 with suppress(ImportError):  # the training tests do without it
@@ -142,5 +144,62 @@ def make_params() -> Callable[..., Params]:
             section, _, name = key.partition(".")
             values[section][name] = value
         return parse_params(values)
+
+    return make
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image as `noise_to_image.dataset.write_images` takes it."""
+
+    split: str
+    pixels: np.ndarray
+    label: int | None
+
+
+def image_params(system: str, **changes: object) -> ImageParams:
+    """The system's own params, made small, with changes such as gan__loss="hinge"."""
+    values = yaml.safe_load((ROOT / f"pipelines/{system}/params.yaml").read_text(encoding="utf-8"))
+    small = {"batch_size": 6, "epochs": 2, "steps_per_epoch": 2}
+    values["gan"] |= small
+    if "vae" in values:
+        values["vae"] |= small
+    if system == "param_tanh":
+        values["data"] |= {"height": 32, "width": 48}
+        values["gan"] |= {"latent_dim": 4, "critic_steps": 2}
+    values["evaluate"] |= {"samples": 40, "feature_steps": 6}
+    values["render"] |= {"seconds": 0.5, "walks": 3, "height": 64}
+    for key, value in changes.items():
+        part, _, name = key.partition("__")
+        values[part][name] = value
+    return parse_params(values, "test", ImageParams)
+
+
+@pytest.fixture
+def make_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ImageDataset]:
+    """An opened dataset of bright discs at random places; for digits the label says on which side.
+
+    A test that uses it gets a short validation after each epoch.
+    """
+    monkeypatch.setattr("dancing.noise_to_image.gan_task.FEATURE_STEPS", 2)
+    monkeypatch.setattr("dancing.noise_to_image.gan_task.VALIDATION", 16)
+
+    def make(system: str, count: int = 120, labelled: bool | None = None) -> ImageDataset:
+        data, rng = image_params(system).data, np.random.default_rng(1)
+        labelled = system == "digits" if labelled is None else labelled
+        y, x = np.mgrid[: data.height, : data.width]
+
+        def images():
+            for i in range(count):
+                side = int(rng.integers(2))
+                across = (0.25 + 0.5 * side + rng.uniform(-0.05, 0.05)) * data.width
+                disc = np.hypot(x - across, y - rng.uniform(0.3, 0.7) * data.height) < data.height / 5
+                pixels = np.repeat(np.where(disc, 230, 20)[..., None], data.channels, axis=-1).astype(np.uint8)
+                split = ("train", "train", "val", "test")[i % 4]
+                yield LabelledImage(split, pixels, side if labelled else None)
+
+        attributes = data.model_dump(include={"height", "width", "channels", "fit"})
+        write_images(tmp_path / f"{system}.h5", attributes, images())
+        return open_images(tmp_path / f"{system}.h5")
 
     return make

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import (
 )
 
 from dancing.metrics import image as metrics
+from dancing.metrics.image_table import redetection_row
 
 WIDTH, HEIGHT, TORSO = 48, 64, 20  # px
 BOX = torch.tensor([[10, 20, 30, 50]])
@@ -30,6 +31,12 @@ def poses(frames=4):
 
 def errors_of(detected, landmarks, visibility, clips=None):
     return metrics.joint_errors(detected, landmarks, visibility, WIDTH, HEIGHT, clips)
+
+
+def redetection(detected, landmarks, visibility):
+    """The means of the row, by name."""
+    row = redetection_row(detected, landmarks, visibility, WIDTH, HEIGHT, [0] * len(landmarks), seed=0)
+    return {name: cell["mean"] for name, cell in row.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures
@@ -167,11 +174,11 @@ def test_flicker_is_of_the_background():
     frames = torch.zeros(5, 3, HEIGHT, WIDTH)
     frames[:, :, 20:50, 10:30] = torch.rand(5, 3, 30, 20)  # the person may change
     boxes = BOX.expand(5, 4)
-    assert metrics.flicker(frames, boxes) == 0
+    assert metrics.frame_changes(frames, boxes).tolist() == [0] * 4
     frames[1::2] += 0.25  # the whole picture blinks
-    assert metrics.flicker(frames, boxes) == pytest.approx(0.25)
-    assert np.isnan(metrics.flicker(frames[:1], boxes[:1]))
-    assert np.isnan(metrics.flicker(frames, torch.tensor([[0, 0, WIDTH, HEIGHT]]).expand(5, 4)))
+    torch.testing.assert_close(metrics.frame_changes(frames, boxes), torch.full((4,), 0.25))
+    assert len(metrics.frame_changes(frames[:1], boxes[:1])) == 0
+    assert metrics.frame_changes(frames, torch.tensor([[0, 0, WIDTH, HEIGHT]]).expand(5, 4)).isnan().all()
 
 
 def test_a_moving_person_leaves_no_flicker_behind():
@@ -179,7 +186,7 @@ def test_a_moving_person_leaves_no_flicker_behind():
     for k in range(4):
         frames[k, :, 10:50, 8 * k : 8 * k + 10] = 1
         boxes.append([8 * k, 10, 8 * k + 10, 50])
-    assert metrics.flicker(frames, torch.tensor(boxes)) == 0
+    assert metrics.frame_changes(frames, torch.tensor(boxes)).tolist() == [0] * 3
 
 
 # ------------------------------------------------------------------------------------------------------------- poses
@@ -202,37 +209,35 @@ def test_pck_of_known_offsets(offset, at_10, at_20, direction):
     detected = landmarks + offset * TORSO * np.array(direction) / [WIDTH, HEIGHT]
     errors = errors_of(detected, landmarks, visibility)
     np.testing.assert_allclose(errors, offset)
-    assert metrics.pck(errors, 0.1) == at_10
-    assert metrics.pck(errors, 0.2) == at_20
-    assert metrics.mean_error(errors) == pytest.approx(offset)
+    row = redetection(detected, landmarks, visibility)
+    assert (row["pck_10"], row["pck_20"]) == (at_10, at_20)
+    assert row["mean_error"] == pytest.approx(offset)
 
 
 def test_undetected_frames_are_wrong_unless_asked_of_detected():
     landmarks, visibility = poses(frames=4)
     detected = landmarks.copy()
     detected[3] = np.nan
-    errors = errors_of(detected, landmarks, visibility)
-    assert metrics.detection_rate(detected) == 0.75
-    assert metrics.pck(errors, 0.1) == 0.75
-    assert metrics.pck(errors, 0.1, of_detected=True) == 1
-    assert metrics.mean_error(errors) == 0
+    row = redetection(detected, landmarks, visibility)
+    assert row["detection_rate"] == row["pck_10"] == 0.75
+    assert row["pck_10_of_detected"] == 1
+    assert row["mean_error"] == 0
 
-    nobody = errors_of(np.full_like(detected, np.nan), landmarks, visibility)
-    assert metrics.pck(nobody, 0.2) == 0
-    assert np.isnan(metrics.pck(nobody, 0.2, of_detected=True))
-    assert np.isnan(metrics.mean_error(nobody))
+    nobody = redetection(np.full_like(detected, np.nan), landmarks, visibility)
+    assert nobody["pck_20"] == 0
+    assert nobody["pck_20_of_detected"] is nobody["mean_error"] is None
 
 
 def test_only_joints_of_the_body_that_the_target_shows_count():
     landmarks, visibility = poses(frames=1)
     detected = landmarks.copy()
     detected[:, [1, 9, 19, 31]] += 1  # face, finger and toe are not asked about
-    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == 1
+    assert redetection(detected, landmarks, visibility)["pck_10"] == 1
     detected[:, 15] += 1
-    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == pytest.approx(12 / 13)
+    assert redetection(detected, landmarks, visibility)["pck_10"] == pytest.approx(12 / 13)
     visibility[:, 15] = 0.4  # nor is a wrist that the target doesn't show
-    assert metrics.pck(errors_of(detected, landmarks, visibility), 0.1) == 1
-    assert np.isnan(metrics.pck(errors_of(detected, landmarks, visibility * 0), 0.1))
+    assert redetection(detected, landmarks, visibility)["pck_10"] == 1
+    assert redetection(detected, landmarks, visibility * 0)["pck_10"] is None
 
 
 def test_poses_of_other_shapes_are_refused():

@@ -30,7 +30,7 @@ def test_every_key_has_a_comment():
         assert not line.startswith("  ") or "# " in line, f"no comment: {line}"
 
 
-def test_what_pyyaml_reads_as_text_is_a_number_here():
+def test_numbers_that_pyyaml_reads_as_text_are_numbers():
     params = parse_params(changed(vae__lr="1e-4", gan__lr="2.5E-3"))
     assert (params.vae.lr, params.gan.lr) == (1e-4, 2.5e-3)
 
@@ -59,13 +59,13 @@ def test_what_pyyaml_reads_as_text_is_a_number_here():
         ),
     ],
 )
-def test_a_fault_is_told_by_key_with_what_was_expected(changes: dict, expected: str):
+def test_an_error_names_the_key_and_what_was_expected(changes: dict, expected: str):
     with pytest.raises(ParamsError) as error:
         parse_params(changed(**changes))
     assert expected in str(error.value)
 
 
-def test_all_faults_at_once():
+def test_all_errors_are_reported_at_once():
     values = changed(vae__latent_dim=0, gan__epochs=1.5)
     del values["render"]["song"]
     values["extra"] = {}
@@ -77,7 +77,7 @@ def test_all_faults_at_once():
         assert key in message
 
 
-def test_files_that_cannot_be_read(tmp_path: Path):
+def test_unreadable_files_are_reported(tmp_path: Path):
     with pytest.raises(ParamsError, match="no such file"):
         load_params(tmp_path / "none.yaml")
     for content, reason in (("a: [1", "not readable as YAML"), ("- 1", "expected sections"), ("", "expected sections")):
@@ -94,7 +94,7 @@ _JSON = st.recursive(
 
 
 @given(section=st.sampled_from(sorted(VALUES)), data=st.data())
-def test_wild_values_are_taken_or_refused_never_a_crash(section: str, data: st.DataObject):
+def test_any_value_is_accepted_or_reported_but_never_crashes(section: str, data: st.DataObject):
     values = copy.deepcopy(VALUES)
     values[section][data.draw(st.sampled_from(sorted(VALUES[section])))] = data.draw(_JSON)
     try:
@@ -104,7 +104,7 @@ def test_wild_values_are_taken_or_refused_never_a_crash(section: str, data: st.D
 
 
 @pytest.mark.parametrize("system", ["faces", "digits", "param_tanh"])
-def test_every_system_has_params_of_its_own(system: str):
+def test_the_params_of_every_image_system_fit_the_schema(system: str):
     params = load_params(ROOT / f"pipelines/{system}/params.yaml")
     assert isinstance(params, ImageParams)
     flat = params.flat()
@@ -124,7 +124,7 @@ def test_every_system_has_params_of_its_own(system: str):
         ({"data.channels": 1}, "in 3 channels; section data has 64 x 64 px in 1 channel"),
     ],
 )
-def test_faults_of_a_system_of_pictures_are_told_by_key(changes: dict, expected: str):
+def test_an_error_in_an_image_system_names_the_key(changes: dict, expected: str):
     values = yaml.safe_load((ROOT / "pipelines/faces/params.yaml").read_text(encoding="utf-8"))
     for key, value in changes.items():
         section, _, name = key.partition(".")
@@ -134,7 +134,7 @@ def test_faults_of_a_system_of_pictures_are_told_by_key(changes: dict, expected:
     assert expected in str(error.value)
 
 
-def test_something_must_be_trained():
+def test_a_section_vae_or_gan_is_required():
     values = yaml.safe_load((ROOT / "pipelines/faces/params.yaml").read_text(encoding="utf-8"))
     del values["gan"]
     with pytest.raises(ParamsError, match="a section vae or gan is needed"):

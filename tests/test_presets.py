@@ -146,6 +146,12 @@ def test_a_bad_preset_is_refused_and_the_file_left_alone(project: Path, text: st
     assert not list(project.glob(".*.partial"))
 
 
+def test_a_params_file_that_cannot_be_read_is_told(project: Path):
+    (project / "params.yaml").write_text("vae: [\n", encoding="utf-8")
+    with pytest.raises(PresetError, match=r"^params\.yaml: not readable as YAML"):
+        apply_preset(find_preset(project, "smoke"), project)
+
+
 def test_an_unknown_or_ambiguous_name_lists_what_there_is(project: Path):
     with pytest.raises(PresetError, match=r"gpus: no such preset; there are dance/gpu, .*digits/mnist"):
         find_preset(project, "gpus")

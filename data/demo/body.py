@@ -1,14 +1,15 @@
-"""The dancer's body: what a pose consists of, and the joints that follow from it.
+"""Body model of the demo's dancer: the channels of a pose, and forward kinematics to joints.
 
-World axes: x to the picture's right, y up, z towards the viewer; metres. The dancer faces the viewer, so that his left
-is at +x. Angles are in degrees. T is the number of frames, s is +1 on his left side and -1 on his right.
+World axes in metres: x to the right of the image, y up, z towards the camera. The dancer faces the camera, so that the
+left side of the body is at +x. Angles are in degrees. T is the number of frames; s is +1 for the left side of the body
+and -1 for the right.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-#: MediaPipe Pose's, in its order. (`dancing.body.skeleton` has them too, but brings PyTorch along.)
+#: The landmarks of MediaPipe Pose, in its order. (`dancing.body.skeleton` has them too, but imports PyTorch.)
 LANDMARKS = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
     "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
@@ -17,13 +18,13 @@ LANDMARKS = (
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )  # fmt: skip
 SIDES = (("left", 1), ("right", -1))
-#: What a pose has once. Yaw turns to his left, roll leans to it, pitch bows forward.
+#: Channels of the trunk and the head. Yaw turns to the dancer's left, roll leans to the left, pitch bends forwards.
 CENTRE_CHANNELS = (
     "dip", "bounce", "weight", "sway", "pelvis_yaw", "pelvis_roll", "pelvis_pitch",
     "chest_yaw", "chest_roll", "chest_pitch", "head_yaw", "head_roll", "head_pitch",
 )  # fmt: skip
-#: What it has on each side. A segment of the arm points down at lift 0 and up at 180; by azimuth outwards at 0,
-#: forwards at 90 and inwards at 180.
+#: Channels of each side. A segment of the arm points down at lift 0 and up at lift 180. At lift 90 it points outwards
+#: at azimuth 0, forwards at 90 and inwards at 180.
 SIDE_CHANNELS = (
     "foot_out", "foot_fwd", "foot_up", "foot_pitch", "foot_turn",
     "arm_lift", "arm_azimuth", "fore_lift", "fore_azimuth", "hand_open",
@@ -33,14 +34,14 @@ CHANNELS = CENTRE_CHANNELS + tuple(f"{side}_{name}" for side, _ in SIDES for nam
 THIGH, SHIN, HIP = 0.43, 0.42, 0.095  # HIP and SHOULDER: from the middle to the joint
 PELVIS_TO_WAIST, WAIST_TO_SHOULDERS, SHOULDER = 0.17, 0.33, 0.18
 UPPER_ARM, FOREARM = 0.285, 0.25
-NECK, HEAD = 0.125, 0.07  # from the shoulders' height to the skull's base, from there to the middle of the head
+NECK, HEAD = 0.125, 0.07  # shoulders to base of the skull, base of the skull to centre of the head
 BALL_HEIGHT, BALL_TO_TOE = 0.025, 0.07
 ANKLE_FROM_BALL = (-0.125, 0.06)  # (forwards, up) in a flat foot
 HEEL_FROM_BALL = (-0.175, 0.005)
-LEG_REACH = 0.995 * (THIGH + SHIN)  # a knee is never quite straight
-STANDING = BALL_HEIGHT + ANKLE_FROM_BALL[1] + LEG_REACH  # height of the hips
+LEG_REACH = 0.995 * (THIGH + SHIN)  # m; the knee is never completely straight
+STANDING = BALL_HEIGHT + ANKLE_FROM_BALL[1] + LEG_REACH  # height of the hips, m
 
-#: Landmarks that move with the head, in its own axes (to his left, up, forwards), for the left side.
+#: Landmarks of the head in its own axes (left, up, forwards), m; those on the right are mirrored.
 _FACE = {
     "nose": (0.0, -0.022, 0.108),
     "left_eye_inner": (0.018, 0.020, 0.088),
@@ -49,34 +50,32 @@ _FACE = {
     "left_ear": (0.077, -0.005, 0.002),
     "mouth_left": (0.026, -0.060, 0.086),
 }
-#: Landmarks that move with the hand: distance from the wrist along it and towards the thumb's side.
+#: Landmarks of the hand: distance from the wrist (m) along the hand, and towards the side of the thumb.
 _HAND = {"pinky": (0.080, -0.032), "index": (0.092, 0.026), "thumb": (0.055, 0.042)}
 
 
 @dataclass(frozen=True)
 class Body:
-    """Where everything is, for each frame.
+    """Positions and orientations of the parts of the body in T frames, in world axes.
 
-    joints: name -> (T, 3): the 33 landmarks by name, and hips, waist, shoulders, skull, head (middles), X_ball, X_hand.
-    pelvis, chest, head: (T, 3, 3) whose columns are their own left, up and forward axes.
-    thumbs: side -> (T, 3), the direction in which the thumb's side of the hand points.
-    hand_open: side -> (T,), 0 for a fist, 1 for stretched fingers.
+    `joints` contains the 33 landmarks, the centres "hips", "waist", "shoulders", "skull" and "head", and for each side
+    the ball of the foot ("left_ball") and the direction of the hand ("left_hand", from the wrist).
     """
 
-    joints: dict[str, np.ndarray]
-    pelvis: np.ndarray
-    chest: np.ndarray
-    head: np.ndarray
-    thumbs: dict[str, np.ndarray]
-    hand_open: dict[str, np.ndarray]
+    joints: dict[str, np.ndarray]  # name -> (T, 3), m
+    pelvis: np.ndarray  # (T, 3, 3), columns: its left, up and forward axes
+    chest: np.ndarray  # (T, 3, 3), likewise
+    head: np.ndarray  # (T, 3, 3), likewise
+    thumbs: dict[str, np.ndarray]  # side -> (T, 3), direction from the middle of the hand to the side of the thumb
+    hand_open: dict[str, np.ndarray]  # side -> (T,), 0 for a fist, 1 for stretched fingers
 
     def landmarks(self) -> np.ndarray:
-        """(T, 33, 3) in MediaPipe's order."""
+        """Positions of the landmarks in the order of `LANDMARKS`, (T, 33, 3), m."""
         return np.stack([self.joints[name] for name in LANDMARKS], axis=1)
 
 
 def rotation(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """(T,) degrees each -> (T, 3, 3): roll, then pitch, then yaw."""
+    """Rotation matrices (T, 3, 3) from angles (T,) in degrees: first roll, then pitch, then yaw."""
     angles = np.radians([yaw, pitch, roll])
     (sy, sp, sr), (cy, cp, cr) = np.sin(angles), np.cos(angles)
     zero, one = np.zeros_like(sy), np.ones_like(sy)
@@ -87,17 +86,19 @@ def rotation(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    """(..., 3) -> the same direction, of length 1."""
+    """Scale vectors (..., 3) to length 1."""
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
 def pose_body(curves: dict[str, np.ndarray]) -> Body:
-    """Joints of a dance.
+    """Compute the joints of T frames from the channels.
 
     Args:
-        curves: a (T,) array for each of `CHANNELS`, except that "X_foot_x", "X_foot_z" (world, of the ball of the foot)
-            and "hips_x", "hips_z" replace foot_out, foot_fwd, weight and sway, that foot_turn is a heading in the
-            world, and that dip holds the bounce. "X_hand_lift" and "X_hand_azimuth" are as those of the forearm.
+        curves: an array (T,) for each of `CHANNELS`, with these differences. "left_foot_x", "left_foot_z" (world
+            position of the ball of the foot, also for the right foot), "hips_x" and "hips_z" replace foot_out,
+            foot_fwd, weight and sway. foot_turn is the heading in the world, and dip includes the bounce. In addition,
+            "left_hand_lift" and "left_hand_azimuth" (also right) give the direction of the hand, like those of the
+            forearm.
     """
     pelvis, chest, head = (
         rotation(*(curves[f"{part}_{angle}"] for angle in ("yaw", "pitch", "roll")))
@@ -117,7 +118,7 @@ def pose_body(curves: dict[str, np.ndarray]) -> Body:
 
 
 def _foot(curves: dict[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
-    """A foot turns about its ball; the toes stay flat on the floor until it is off the ground."""
+    """Joints of a foot, which rotates about its ball. The toes stay flat on the floor until the foot is raised."""
     heading = np.radians(curves[f"{side}_foot_turn"])
     pitch = np.radians(curves[f"{side}_foot_pitch"])
     up = curves[f"{side}_foot_up"]
@@ -138,26 +139,26 @@ def _foot(curves: dict[str, np.ndarray], side: str) -> dict[str, np.ndarray]:
 
 
 def _legs(curves: dict[str, np.ndarray], joints: dict[str, np.ndarray], pelvis: np.ndarray) -> dict[str, np.ndarray]:
-    """Hips as high as wanted, but no higher than both legs reach; then knees that point where the feet do."""
+    """Joints of the hips and knees. Both legs limit the height of the hips; the knees point in the feet's direction."""
     hips = np.stack([curves["hips_x"], np.zeros_like(curves["hips_x"]), curves["hips_z"]], axis=-1)
     offsets = {side: pelvis @ np.array([s * HIP, 0, 0]) for side, s in SIDES}
     heights = [STANDING - curves["dip"]]
     for side, _ in SIDES:
-        reach = joints[f"{side}_ankle"] - hips - offsets[side]  # from the hip to the ankle, were it at height 0
+        reach = joints[f"{side}_ankle"] - hips - offsets[side]  # from the hip to the ankle, if the hip were at height 0
         heights.append(reach[:, 1] + np.sqrt(LEG_REACH**2 - reach[:, 0] ** 2 - reach[:, 2] ** 2))
     sharpness = 60.0  # of the soft minimum, 1/m
     hips[:, 1] = -np.log(np.exp(-sharpness * np.stack(heights)).sum(axis=0)) / sharpness
 
-    found = {"hips": hips}
+    result = {"hips": hips}
     for side, s in SIDES:
         hip, ankle = hips + offsets[side], joints[f"{side}_ankle"]
         knee_points = joints[f"{side}_foot_index"] - joints[f"{side}_heel"] + 0.06 * s * pelvis[:, :, 0]
-        found |= {f"{side}_hip": hip, f"{side}_knee": _middle_joint(hip, ankle, knee_points, THIGH, SHIN)}
-    return found
+        result |= {f"{side}_hip": hip, f"{side}_knee": _middle_joint(hip, ankle, knee_points, THIGH, SHIN)}
+    return result
 
 
 def _middle_joint(start: np.ndarray, end: np.ndarray, towards: np.ndarray, first: float, second: float) -> np.ndarray:
-    """The knee between hip and ankle (T, 3), bent towards a direction, by the cosine rule."""
+    """The knee (T, 3) between hip and ankle, bent in the direction `towards`; from the law of cosines."""
     line = end - start
     distance = np.linalg.norm(line, axis=-1, keepdims=True)
     line = line / distance
@@ -181,7 +182,7 @@ def _trunk(hips: np.ndarray, pelvis: np.ndarray, chest: np.ndarray, head: np.nda
 def _arm(
     curves: dict[str, np.ndarray], shoulders: np.ndarray, chest: np.ndarray, side: str, s: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Joints of an arm, and the direction of the thumb's side."""
+    """Joints of an arm, and the direction to the side of the thumb (T, 3)."""
 
     def direction(segment: str) -> np.ndarray:
         lift, azimuth = (np.radians(curves[f"{side}_{segment}_{angle}"]) for angle in ("lift", "azimuth"))
@@ -192,7 +193,7 @@ def _arm(
     elbow = shoulder + UPPER_ARM * direction("arm")
     wrist = elbow + FOREARM * direction("fore")
     hand = direction("hand")
-    # A hanging hand shows its thumb to the front, a raised one to the head.
+    # The thumb points to the front if the arm hangs down, and to the head if it is raised.
     inwards = np.radians(0.5 * curves[f"{side}_fore_lift"])
     local = np.stack([-s * np.sin(inwards), np.full_like(inwards, 0.4), np.cos(inwards)], axis=-1)
     thumb = (chest @ local[..., None])[..., 0]

@@ -1,7 +1,8 @@
-"""Choreography: a song's beats and sections -> how every joint moves.
+"""Choreography: from the beats and sections of a song to the motion of all joints.
 
-Key poses are hit on the beats, and the way between two of them is eased, so that the body is slowest on the beat. Which
-move is danced follows from the kind of section and from chance: a song has more than one right dance.
+There is a key pose on every beat. The interpolation between key poses is eased, so that the body is slowest on the
+beat. Moves are selected at random from the repertoire of the section, so a song has many valid dances. K is the number
+of key poses, T the number of frames.
 """
 
 from dataclasses import dataclass, replace
@@ -12,42 +13,41 @@ from data.demo.body import CHANNELS, SIDES, Body, pose_body
 from data.demo.moves import ARMS, HEADS, NEUTRAL, REPERTOIRE, Move, Pose, mirrored
 from data.demo.music import Song
 
-MARGIN = 2  # key poses before the first beat and after the last: the first and the last frame are danced too
-FLOW = 0.35  # share of the speed that is kept at a key pose where a motion goes on beyond it: 0 is a robot's
-NEAR = 0.03  # m, a foot this near to where it should be stays
+MARGIN = 2  # key poses before the first beat and after the last, for the frames before and after the beats
+FLOW = 0.35  # speed at a key pose, as a share of the mean speed around it; 0 would stop at each key pose
+NEAR = 0.03  # m, a foot stays where it is if it is this close to its target
 STEP_HEIGHT = 0.07  # m
-ARC = 60.0  # degrees
-STAGE, STAGE_DEPTH = 0.85, 5.0  # m: half the width of the stage in the middle, and how far away the viewer is
+ARC = 60.0  # degrees, see `_arc`
+STAGE, STAGE_DEPTH = 0.85, 5.0  # m: half the width of the stage at z = 0, and the distance of the camera
 
-#: Seconds by which parts come later than the feet: motion travels from the hips to the hands.
+#: Delay of body parts relative to the feet in seconds: motion propagates from the hips to the hands.
 LAGS = {"pelvis": -0.02, "hips": -0.02, "chest": 0.0, "head": 0.025, "arm": 0.0, "fore": 0.02, "hand": 0.05}
-#: Standard deviations of what chance adds to a key pose, by the channel's ending.
+#: Standard deviations of the noise on key poses, by the end of the channel's name (degrees or m).
 WOBBLE = {"arm_lift": 6.0, "arm_azimuth": 6.0, "fore_lift": 7.0, "fore_azimuth": 6.0, "chest_yaw": 3.0, "head_yaw": 4.0,
           "head_roll": 2.5, "dip": 0.008, "sway": 0.008}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Call:
-    """One bar or two of a dance.
+    """A move and how it is danced, for one or two bars of a song."""
 
-    spot: metres to the right and towards the viewer of the middle of the floor. facing: degrees to his left.
-    amplitude: how large all of it is; reach: how large the arms' part is besides.
-    """
-
-    move: str
-    arms: str
-    section: str
+    move: str  # key of the section's repertoire
+    arms: str  # key of moves.ARMS
+    section: str  # key of moves.REPERTOIRE
     beats: int
-    amplitude: float
+    amplitude: float  # factor on the distance from the neutral pose
     mirrored: bool
-    facing: float
-    spot: tuple[float, float]
-    head: int
-    reach: float = 1.0
+    facing: float  # degrees to the dancer's left
+    spot: tuple[float, float]  # x and z of the place on the floor, m
+    head: int  # index into moves.HEADS
+    reach: float = 1.0  # additional factor for the arms
 
 
 def plan(song: Song, rng: np.random.Generator) -> list[Call]:
-    """Choose moves for a song: from its section's repertoire, each for one bar or two, none twice in a row."""
+    """Select moves for a song at random.
+
+    Each move is from the repertoire of its section and lasts one or two bars. A move is not repeated directly.
+    """
     calls: list[Call] = []
     previous = ""
     for section in song.sections:
@@ -76,10 +76,22 @@ def _call(name: str, move: Move, section: str, beats: int, rng: np.random.Genera
 
 
 def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator) -> Body:
-    """The dance that consists of these calls, (T = seconds * fps) frames of it.
+    """Compute the joints of a dance.
 
-    He keeps on the stage: a call that would lead him off it comes nearer to the middle, with smaller arms, and he
-    dances again.
+    If a call leaves the stage, it is moved towards the middle, its arm motion is reduced, and the dance is computed
+    again.
+
+    Args:
+        song: gives the beats and the length.
+        calls: the moves, which cover all beats.
+        fps: frames a second.
+        rng: source of the variation.
+
+    Returns:
+        The body in ``T = song.seconds * fps`` frames, rounded.
+
+    Raises:
+        RuntimeError: the dance still leaves the stage after 60 attempts.
     """
     seed = int(rng.integers(2**32))
     for _ in range(60):
@@ -87,18 +99,18 @@ def perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator)
         leaves = _leaves_stage(song, calls, fps, body)
         if not leaves.any():
             return body
-        calls = [_brought_in(call) if leave else call for call, leave in zip(calls, leaves, strict=True)]
-    raise RuntimeError(f"the dance does not fit on the stage: {calls}")
+        calls = [_towards_middle(call) if leave else call for call, leave in zip(calls, leaves, strict=True)]
+    raise RuntimeError(f"the dance still leaves the stage after 60 attempts: {calls}")
 
 
-def _brought_in(call: Call) -> Call:
+def _towards_middle(call: Call) -> Call:
     return replace(call, spot=(0.75 * call.spot[0], call.spot[1]), reach=0.95 * call.reach)
 
 
 def _leaves_stage(song: Song, calls: list[Call], fps: float, body: Body) -> np.ndarray:
-    """Whether any joint is off the stage during each call or on the way to it, (calls,) bool."""
-    places = np.stack([path for name, path in body.joints.items() if not name.endswith("_hand")])  # (n, T, 3)
-    across = places[..., 0] * STAGE_DEPTH / (STAGE_DEPTH - places[..., 2])  # what is nearer is more easily out of sight
+    """Whether any joint is off the stage during each call or in the transition to it, (number of calls,) bool."""
+    positions = np.stack([path for name, path in body.joints.items() if not name.endswith("_hand")])  # (n, T, 3)
+    across = positions[..., 0] * STAGE_DEPTH / (STAGE_DEPTH - positions[..., 2])  # perspective: as if at z = 0
     outside = np.abs(across).max(axis=0) > STAGE  # (T,)
     beat = np.interp(np.arange(len(outside)) / fps, song.beats, np.arange(len(song.beats)))
     ends = np.cumsum([call.beats for call in calls])
@@ -112,7 +124,7 @@ def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator
     period = 60 / song.bpm
     around = period * np.arange(1, MARGIN + 1)
     times = np.concatenate([song.beats[0] - around[::-1], song.beats, song.beats[-1] + around])
-    times[1:-1] += rng.normal(0, 0.010, len(times) - 2)  # nobody is exact
+    times[1:-1] += rng.normal(0, 0.010, len(times) - 2)  # s, timing of a human dancer
     keys |= _place_feet(keys, hops)
     keys |= _place_hips(keys)
 
@@ -124,7 +136,7 @@ def _perform(song: Song, calls: list[Call], fps: float, rng: np.random.Generator
     for side, _ in SIDES:
         for segment in ("arm", "fore"):
             curves[f"{side}_{segment}_azimuth"] += _arc(keys[f"{side}_{segment}_lift"], times, t - LAGS[segment])
-        for angle in ("lift", "azimuth"):  # the hand trails behind its forearm
+        for angle in ("lift", "azimuth"):  # the hand follows the forearm with a delay
             curves[f"{side}_hand_{angle}"] = ease(keys[f"{side}_fore_{angle}"], times, t - LAGS["hand"], FLOW)
         curves |= _foot_curves(keys, side, times, t)
     for name in ("hips_x", "hips_z"):
@@ -140,7 +152,7 @@ def _lag(channel: str) -> float:
 
 
 def _fidget(curves: dict[str, np.ndarray], t: np.ndarray, rng: np.random.Generator) -> None:
-    """Hands and head are never quite still."""
+    """Add small oscillations to hands and head."""
     for name, size in (("hand_lift", 7.0), ("hand_azimuth", 9.0), ("hand_open", 0.12)):
         for side, _ in SIDES:
             rate, phase = rng.uniform(0.5, 0.9), rng.uniform(0, 2 * np.pi)
@@ -153,11 +165,14 @@ def _fidget(curves: dict[str, np.ndarray], t: np.ndarray, rng: np.random.Generat
 
 
 def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Channel -> (K,), also "spot_x", "spot_z" and "facing", for the K beats and margins; and where he may hop (K,)."""
+    """Values of all channels, and of "spot_x", "spot_z" and "facing", at the K key poses; and where hops are allowed.
+
+    K is the number of beats plus two margins. All arrays have shape (K,).
+    """
     rows, hops = [], []
     for call in calls:
         move = REPERTOIRE[call.section][call.move]
-        swing = rng.choice([1.0, 0.9])  # every other bar a little smaller
+        swing = rng.choice([1.0, 0.9])  # every other bar may be a little smaller
         for beat in range(call.beats):
             pose = _call_pose(call, move, beat, swing if beat // 4 % 2 else 1.0)
             spot = {"spot_x": call.spot[0], "spot_z": call.spot[1], "facing": call.facing}
@@ -168,8 +183,8 @@ def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple
     hops = hops[:MARGIN] + hops + hops[-MARGIN:]
     keys = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     for name, values in keys.items():
-        spread = next((size for ending, size in WOBBLE.items() if name.endswith(ending)), 0.0)
-        keys[name] = values + rng.normal(0, 1, total) * spread
+        std = next((size for ending, size in WOBBLE.items() if name.endswith(ending)), 0.0)
+        keys[name] = values + rng.normal(0, 1, total) * std
     for part, share in (("pelvis", 1.0), ("chest", 1.0), ("head", 0.5)):
         keys[f"{part}_yaw"] = keys[f"{part}_yaw"] + share * keys["facing"]
     keys["head_yaw"] = keys["head_yaw"] + 0.25 * keys["chest_yaw"]
@@ -177,23 +192,23 @@ def _key_poses(calls: list[Call], beats: int, rng: np.random.Generator) -> tuple
 
 
 def _call_pose(call: Call, move: Move, beat: int, swing: float) -> Pose:
-    """Everything that a call asks for on one of its beats, larger or smaller about the neutral pose."""
+    """The pose of a call on one of its beats: the move's pose, scaled about the neutral pose."""
     parts = (move.poses, ARMS[call.arms], HEADS[call.head])
-    asked = {name: value for part in parts for name, value in part[beat % len(part)].items()}
-    asked = mirrored(asked) if call.mirrored else asked
+    target = {name: value for part in parts for name, value in part[beat % len(part)].items()}
+    target = mirrored(target) if call.mirrored else target
     size = call.amplitude * swing
-    danced = {}
+    scaled = {}
     for name, neutral in NEUTRAL.items():
         share = size * call.reach if name.partition("_")[2].startswith(("arm", "fore")) else size
-        danced[name] = neutral + share * (asked.get(name, neutral) - neutral)
-    return danced
+        scaled[name] = neutral + share * (target.get(name, neutral) - neutral)
+    return scaled
 
 
 def _place_feet(keys: dict[str, np.ndarray], hops: np.ndarray) -> dict[str, np.ndarray]:
-    """Where on the floor the feet are, "X_foot_x" and "X_foot_z" (K,), and their heading there.
+    """World positions of the feet, "left_foot_x" and "left_foot_z" (K,) and so on, and their headings.
 
-    One foot steps at a time, unless he may hop: the foot that is farther from where it should be goes first, and the
-    other one waits where it is for the next beat.
+    Only one foot steps at a time, except where hops are allowed. The foot that is farther from its target steps first,
+    and the other one stays until the next beat.
     """
     facing = np.radians(keys["facing"])
     wanted = {}
@@ -215,11 +230,11 @@ def _place_feet(keys: dict[str, np.ndarray], hops: np.ndarray) -> dict[str, np.n
 
 
 def _place_hips(keys: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Middle of the hips over the feet: between them at weight 0, nearly over the left one at 1."""
+    """World position of the hips, (K,) each: between the feet at weight 0, nearly above the left foot at weight 1."""
     share = 0.5 + 0.4 * keys["weight"]
     x, z = (share * keys[f"left_foot_{axis}"] + (1 - share) * keys[f"right_foot_{axis}"] for axis in "xz")
     facing = np.radians(keys["facing"])
-    back = 0.08  # m, from the ball of the foot to where it carries
+    back = 0.08  # m, from the ball of the foot back to the point that carries the weight
     return {
         "hips_x": x + keys["sway"] * np.cos(facing) - back * np.sin(facing),
         "hips_z": z - keys["sway"] * np.sin(facing) - back * np.cos(facing),
@@ -230,13 +245,19 @@ def _place_hips(keys: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def ease(keys: np.ndarray, times: np.ndarray, t: np.ndarray, flow: float) -> np.ndarray:
-    """Pass through values (K,) at their times with continuous speed and acceleration.
+    """Interpolate between keys with continuous speed and acceleration.
 
-    Quintic Hermite pieces without acceleration at the keys (minimum jerk where `flow` is 0, Flash and Hogan 1985).
+    Quintic Hermite splines with zero acceleration at the keys. With `flow` 0 they have minimum jerk (Flash and Hogan,
+    The coordination of arm movements, 1985).
 
     Args:
-        t: (T,) when to evaluate; held beyond the ends.
-        flow: speed at a key, as a share of the mean speed from the key before to the key after.
+        keys: (K,) values.
+        times: (K,) times of the keys in s, ascending.
+        t: (T,) times in s at which to interpolate; beyond the ends, the first or last value is returned.
+        flow: speed at a key, as a share of the mean speed around it.
+
+    Returns:
+        (T,) values.
     """
     speed = flow * np.gradient(keys, times)
     k, u, period = _piece(times, t)
@@ -248,25 +269,25 @@ def ease(keys: np.ndarray, times: np.ndarray, t: np.ndarray, flow: float) -> np.
 
 
 def _arc(lifts: np.ndarray, times: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Degrees by which an arm swings forwards on its way up or down: nobody raises it like a signal."""
+    """Degrees to add to the azimuth, so that an arm swings forwards on its way up or down instead of in a plane."""
     k, u, _ = _piece(times, t)
     return ARC * np.clip(np.abs(lifts[k + 1] - lifts[k]) / 90, 0, 1) * _hump(u)
 
 
 def _hump(u: np.ndarray) -> np.ndarray:
-    """0 at the ends, 1 in the middle, with continuous acceleration."""
+    """0 at u = 0 and 1, 1 at u = 0.5, with continuous acceleration."""
     return 64 * (u * (1 - u)) ** 3
 
 
 def _piece(times: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which piece each t is in, how far through it in [0, 1], and how long it is."""
+    """For each t (T,): the index of its interval, its position there in [0, 1], and the length of the interval in s."""
     k = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(times) - 2)
     period = times[k + 1] - times[k]
     return k, np.clip((t - times[k]) / period, 0, 1), period
 
 
 def _foot_curves(keys: dict[str, np.ndarray], side: str, times: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
-    """A foot stands still between equal keys, is raised over a step, comes down early and goes up late."""
+    """Curves (T,) of a foot: still between equal keys, raised during a step, coming down early and going up late."""
     k, u, _ = _piece(times, t)
     up = keys[f"{side}_foot_up"]
     lands, rises = (up[k] > NEAR) & (up[k + 1] <= NEAR), (up[k] <= NEAR) & (up[k + 1] > NEAR)

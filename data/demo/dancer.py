@@ -1,6 +1,6 @@
-"""Draws the dancer: flat shapes in two tones, light from the upper left, sorted by depth.
+"""Draw the dancer as flat shapes in two tones, sorted by depth, with light from the upper left.
 
-He is drawn twice as large as wanted and then reduced, for smooth edges. Lengths are in metres until they are projected.
+Frames are drawn at twice their size and then reduced, for smooth edges. Lengths are in metres until they are projected.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,10 +34,10 @@ LIPS: Colour = (158, 62, 60)
 BLUSH: Colour = (236, 152, 120)
 
 SUPERSAMPLING = 2
-LIGHT = np.array([-0.22, -0.17])  # by how much of its radius the lit part of a limb is moved
-LIT = 0.72  # radius of the lit part, so that it touches the limb's edge
+LIGHT = np.array([-0.22, -0.17])  # offset of the lit part of a limb (x, y), as a share of the limb's radius
+LIT = 0.72  # radius of the lit part, as a share of the limb's radius: it then touches the edge of the limb
 
-#: The shirt from hem to neck: height above hips (m) along the spine, half its width, half its depth.
+#: Cross-sections of the shirt from hem to neck: height above the hips along the spine, half width, half depth, in m.
 _SHIRT = np.array(
     [
         (-0.05, 0.168, 0.118),
@@ -51,13 +51,22 @@ _SHIRT = np.array(
     ]
 )
 
-
-#: Share of the shirt's width that is in the light, from hem to neck.
+#: Share of the shirt's width that is lit, from hem to neck.
 _SHIRT_LIT = np.array([0.62, 0.62, 0.63, 0.66, 0.71, 0.86, 0.84, 0.70])
 
 
 def draw_frames(body: Body, width: int, height: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """The pictures of a dance, (height, width, 3) uint8 RGB each. The seed says when he blinks."""
+    """Draw the frames of a dance.
+
+    Args:
+        body: joints in all frames.
+        width: of the frames in px.
+        height: of the frames in px.
+        seed: determines when the dancer blinks.
+
+    Yields:
+        (height, width, 3) uint8 RGB, one for each frame of the body.
+    """
     camera = Camera(SUPERSAMPLING * width, SUPERSAMPLING * height)
     room = draw_room(camera)
     frames = len(body.head)
@@ -69,7 +78,7 @@ def draw_frames(body: Body, width: int, height: int, seed: int = 0) -> Iterator[
 
 
 class _Frame:
-    """One picture of the dancer at frame t."""
+    """Draws the dancer at frame t into an image. Points are (3,) in m in world axes; those in px are named so."""
 
     def __init__(self, picture: np.ndarray, camera: Camera, body: Body, t: int) -> None:
         self.picture, self.camera = picture, camera
@@ -79,6 +88,7 @@ class _Frame:
         self.hand_open = {side: float(body.hand_open[side][t]) for side, _ in SIDES}
 
     def draw(self, blinking: bool) -> None:
+        """Draw all parts of the body from back to front."""
         feet = np.stack([self.at[f"{side}_{part}"] for side, _ in SIDES for part in ("ball", "heel")])
         draw_shadow(self.picture, self.camera, feet, self.at["hips"])
         middle = float(self.at["shoulders"][2])
@@ -94,11 +104,11 @@ class _Frame:
             draw()
 
     def _raised(self, side: str) -> float:
-        """How far a thigh is raised before the shirt, from 0 to 1."""
+        """How far a thigh is raised in front of the shirt, from 0 to 1."""
         return float(np.clip((self.at[f"{side}_knee"][1] - self.at["hips"][1] + 0.22) / 0.16, 0, 1))
 
     def _leg_depth(self, side: str, middle: float) -> float:
-        """Legs are behind the shirt, but for a thigh that is raised."""
+        """Depth of a leg for sorting: behind the shirt, except if the thigh is raised."""
         if self._raised(side):
             return middle + 0.01
         return middle - 0.4 + 0.1 * float(self.at[f"{side}_knee"][2] - middle)
@@ -110,18 +120,18 @@ class _Frame:
     # -------------------------------------------------------------------------------------------------- projecting
 
     def pixels(self, *points: np.ndarray) -> np.ndarray:
-        """(3,) each -> (n, 2)."""
+        """Project n points to px, (n, 2)."""
         return self.camera.project(np.stack(points))
 
     def limb(self, points: list[np.ndarray], radii: list[float], colour: Colour, shade: Colour) -> None:
-        """A tube of two tones through points (3,), radii in metres."""
+        """Draw a tube in two tones through points; radii in m."""
         path = self.pixels(*points)
         thick = np.array(radii) * self.camera.scale(np.stack(points)[:, 2])
         tube(self.picture, path, thick, shade)
         tube(self.picture, path + thick[:, None] * LIGHT, LIT * thick, colour)
 
     def blob(self, centres: list[np.ndarray], radii: list[float], colour: Colour) -> None:
-        """The hull of balls."""
+        """Draw the convex hull of balls; radii in m."""
         points = np.stack(centres)
         hull(
             self.picture,
@@ -142,7 +152,7 @@ class _Frame:
         lit = mix(TROUSERS, TROUSERS_SHADE, 0.5 * far + (0.12 if s > 0 else 0))
         shade = mix(TROUSERS_SHADE, (30, 36, 66), 0.4 * far)
         cuff = ankle + 0.09 * (knee - ankle)
-        thigh = hip + 0.24 * self._raised(side) * (knee - hip)  # the shirt hangs over the top of it
+        thigh = hip + 0.24 * self._raised(side) * (knee - hip)  # the shirt covers the top of the thigh
         self.limb([thigh, knee, cuff], [0.080, 0.061, 0.049], lit, shade)
 
     def draw_shoe(self, side: str) -> None:
@@ -176,11 +186,12 @@ class _Frame:
         hull(self.picture, ellipse(centre - [0, 0.012 * scale], 0.86 * shape), SKIN_SHADE)
 
     def _shirt_edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """The shirt's outline, from hem to neck: the picture's left and right edge, (8, 2) px each."""
+        """Edges of the shirt on the left and right of the image, from hem to neck, (8, 2) px each."""
         hips, waist, shoulders = self.at["hips"], self.at["waist"], self.at["shoulders"]
         heights = _SHIRT[:, 0]
         low, high = np.linalg.norm(waist - hips), np.linalg.norm(shoulders - waist)
-        share = np.clip((heights - 0.6 * low) / (0.9 * low), 0, 1)[:, None]  # of the chest in the turn of a section
+        # Weight of the chest in the orientation of a cross-section, the rest is the pelvis's.
+        share = np.clip((heights - 0.6 * low) / (0.9 * low), 0, 1)[:, None]
         spine = np.where(
             (heights < low)[:, None],
             hips + heights[:, None] * self.pelvis[:, 1],
@@ -189,21 +200,21 @@ class _Frame:
         out = (1 - share) * self.pelvis[:, 0] + share * self.chest[:, 0]
         forward = (1 - share) * self.pelvis[:, 2] + share * self.chest[:, 2]
         across = np.gradient(self.camera.project(spine), axis=0) @ np.array([[0.0, 1.0], [-1.0, 0.0]])
-        across /= np.linalg.norm(across, axis=1, keepdims=True)  # to the picture's right where the spine goes up
+        across /= np.linalg.norm(across, axis=1, keepdims=True)  # to the right of the image if the spine points up
         flip = across * [1, -1]  # in the world's axes, y up
         half = np.hypot(_SHIRT[:, 1] * (out[:, :2] * flip).sum(1), _SHIRT[:, 2] * (forward[:, :2] * flip).sum(1))
         middle, reach = self.camera.project(spine), (half * self.camera.scale(spine[:, 2]))[:, None] * across
         return (middle - reach, middle + reach) if high > 0 else (middle, middle)
 
     def _outline(self, left: np.ndarray, right: np.ndarray, share: np.ndarray | float) -> np.ndarray:
-        """The shirt from its left edge to a share of its width, hem rounded."""
+        """Outline in px from the left edge of the shirt to a share of its width, with a rounded hem."""
         edges = curve(left), curve(left + np.reshape(share, (-1, 1)) * (right - left))
         sag = self.camera.unit * np.array([0, 4.0])
         hem = curve(np.stack([edges[1][0], 0.5 * (edges[0][0] + edges[1][0]) + sag, edges[0][0]]))
         return np.concatenate([edges[0], edges[1][::-1], hem])
 
     def _stripe(self, left: np.ndarray, right: np.ndarray, across: float) -> np.ndarray:
-        """A stripe round the chest: it sags where it passes before him."""
+        """Outline in px of the stripe around the chest. Its nearest part is the lowest."""
         turn = float(self.chest[0, 2])
         nearest = 0.5 + 0.3 * turn
         sag = self.camera.unit * np.array([0, 5.0])
@@ -231,7 +242,7 @@ class _Frame:
         self.draw_sleeve(shoulder, elbow, mix(SHIRT, SHIRT_SHADE, 0.5 * far + 0.25 * (s > 0)))
 
     def draw_sleeve(self, shoulder: np.ndarray, elbow: np.ndarray, cloth: Colour) -> None:
-        """A short sleeve with a hem, that grows out of the shirt without an edge at the shoulder."""
+        """Draw a short sleeve with a hem, and without an edge between sleeve and shirt."""
         down = elbow - shoulder
         self.limb([shoulder + 0.50 * down, shoulder + 0.56 * down], [0.054, 0.055], STRIPE, STRIPE_SHADE)
         points = np.stack([shoulder, shoulder + 0.45 * down])
@@ -264,7 +275,7 @@ class _Frame:
     # -------------------------------------------------------------------------------------------------------- head
 
     def draw_head(self, blinking: bool) -> None:
-        """Hair all over, then the face on it, which ends at the hairline."""
+        """Draw the hair, then the face over it, up to the hairline."""
         hull(self.picture, self.ball(_HAIR_CENTRE, _HAIR_RADII), HAIR_SHADE)
         neck = self.at["shoulders"] + 0.035 * self.chest[:, 1]
         self.limb([neck, self.at["skull"]], [0.050, 0.047], mix(SKIN, SKIN_SHADE, 0.75), mix(SKIN_SHADE, EYE, 0.12))
@@ -286,13 +297,13 @@ class _Frame:
         hull(self.picture, self.ball((-0.034, 0.126, 0.052), (0.038, 0.013, 0.030)), HAIR_LIGHT)
 
     def on_head(self, *places: tuple[float, float, float]) -> np.ndarray:
-        """Places in the head's axes -> (n, 2) px."""
+        """Project n places in the axes of the head to px, (n, 2)."""
         return self.camera.project(self.at["head"] + np.array(places) @ self.head.T)
 
     def ball(self, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
-        """Outline of an ellipsoid in the head's axes, (20, 2) px."""
-        spread = (self.head * radii)[:2]  # its half axes in the picture plane, y up
-        shape = np.linalg.cholesky(spread @ spread.T) * self.camera.scale(self.at["head"][2])
+        """Outline of an ellipsoid in the axes of the head, (20, 2) px."""
+        half_axes = (self.head * radii)[:2]  # in the image plane, y up
+        shape = np.linalg.cholesky(half_axes @ half_axes.T) * self.camera.scale(self.at["head"][2])
         return ellipse(self.on_head(centre)[0], shape * [[1], [-1]])
 
     def draw_ear(self, side: str) -> None:
@@ -328,7 +339,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _face_points() -> np.ndarray:
-    """Points all over skull and jaw but for what the hair covers, (n, 3) in the head's axes."""
+    """Points on the surface of skull and jaw that the hair does not cover, (n, 3) in the axes of the head."""
     polar, around = np.meshgrid(np.linspace(0, np.pi, 17), np.linspace(0, 2 * np.pi, 32, endpoint=False))
     ball = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), np.sin(polar) * np.sin(around)], axis=-1)
     skull, jaw = (
@@ -340,5 +351,7 @@ def _face_points() -> np.ndarray:
 
 
 _HAIR_CENTRE, _HAIR_RADII = (0, 0.038, -0.014), (0.086, 0.100, 0.098)
-_HAIRLINE = np.array([0.30, 1.0, -0.84])  # a plane through the head's middle that rises to the front, and to his right
+_HAIRLINE = np.array(
+    [0.30, 1.0, -0.84]
+)  # normal of a plane through the centre of the head; it rises to the front and to the right
 _FACE = _face_points()

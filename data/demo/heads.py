@@ -1,7 +1,7 @@
-"""Draws heads: varied skin, hair, eyes, expression, pose and light, one a picture.
+"""Draw images of heads with varied skin, hair, eyes, expression, pose and light.
 
-Drawn four times as large as wanted and then reduced, for smooth edges. Places on a face are in half its widths and
-heights from its middle, y downwards; sizes are in heights of the picture.
+Images are drawn at four times their size and then reduced, for smooth edges. Coordinates on a face are relative to its
+centre, in half widths and half heights of the face, y downwards. Sizes are in heights of the image.
 """
 
 from collections.abc import Iterator
@@ -27,59 +27,70 @@ WALLS: tuple[Colour, ...] = ((196, 212, 224), (226, 214, 196), (178, 198, 180), 
 WHITE: Colour = (252, 250, 246)
 DARK: Colour = (40, 24, 24)
 LIPS: Colour = (176, 66, 70)
-BLOOD: Colour = (60, 30, 40)  # what skin is mixed with in the shade
+BLOOD: Colour = (60, 30, 40)  # mixed with the colour of the skin for shadows
 
 Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class _Head:
-    """A picture, and where the face is in it."""
+    """An image, and the pose of the face in it."""
 
-    picture: np.ndarray
-    centre: np.ndarray  # (2,) of the face, from the picture's middle
-    turn: float  # -1 to 1, to the side
+    picture: np.ndarray  # (size, size, 3) uint8 RGB
+    centre: np.ndarray  # (2,) of the face, relative to the centre of the image
+    turn: float  # -1 to 1, to the left or right of the image
     tilt: float  # rad
-    wide: float  # half its width
-    high: float  # half its height
+    wide: float  # half the width of the face
+    high: float  # half the height of the face
 
     @property
     def size(self) -> int:
+        """Width and height of the image in px."""
         return self.picture.shape[0]
 
     def at(self, x: float, y: float) -> np.ndarray:
-        """A place on the face as it lies in the picture, px."""
+        """Position in the image (px) of a point on the face."""
         across, down = (x + 0.28 * self.turn * (1 - x * x)) * self.wide, y * self.high
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         return (self.centre + np.array([cos * across - sin * down, sin * across + cos * down]) + 0.5) * self.size
 
     def oval(self, x: float, y: float, wide: float, high: float, colour: Colour) -> None:
+        """Draw an ellipse about a point on the face."""
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         shape = np.array([[cos * wide, -sin * high], [sin * wide, cos * high]]) * self.size
         polygon(self.picture, ellipse(self.at(x, y), shape), colour)
 
     def line(self, points: Points, width: float, colour: Colour) -> None:
-        """A smooth line."""
+        """Draw a smooth line through points on the face."""
         stroke(self.picture, curve(np.array([self.at(x, y) for x, y in points])), width * self.size, colour)
 
     def shape(self, points: Points, colour: Colour) -> None:
-        """A smooth closed shape."""
+        """Fill a smooth closed curve through points on the face."""
         polygon(self.picture, curve(np.array([self.at(x, y) for x, y in points]), closed=True), colour)
 
     def even(self, half: Points, colour: Colour) -> None:
-        """The same on both sides: its right half, from the middle above to the middle below."""
+        """Fill a symmetric shape, given by its right half from top to bottom."""
         self.shape([*half, *((-x, y) for x, y in reversed(half) if x)], colour)
 
 
 def draw_heads(count: int, size: int, seed: int | list[int]) -> Iterator[np.ndarray]:
-    """Pictures (size, size, 3) uint8 RGB; the same arguments give the same ones."""
+    """Draw heads. The same arguments give the same images.
+
+    Args:
+        count: number of images.
+        size: width and height in px.
+        seed: seed of the random variation.
+
+    Yields:
+        (size, size, 3) uint8 RGB.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(count):
         yield draw_head(size, rng)
 
 
 def draw_head(size: int, rng: np.random.Generator) -> np.ndarray:
-    """One head, (size, size, 3) uint8 RGB."""
+    """Draw one random head, (size, size, 3) uint8 RGB."""
     large = SUPERSAMPLING * size
     picture = np.full((large, large, 3), _varied(WALLS[rng.integers(len(WALLS))], 16, rng), np.uint8)
     first = rng.integers(len(SKINS) - 1)
@@ -180,7 +191,7 @@ def _glasses(head: _Head) -> None:
 
 
 def _lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Light from one side, stronger or weaker, warmer or colder."""
+    """Apply a random lighting: direction, brightness and colour temperature."""
     y, x = np.mgrid[: picture.shape[0], : picture.shape[1]] / picture.shape[0] - 0.5
     angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5)
     light = rng.uniform(0.82, 1.1) * (1 + depth * (np.cos(angle) * x + np.sin(angle) * y))

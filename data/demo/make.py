@@ -1,4 +1,4 @@
-"""Makes the demo's data: dance clips with their true landmarks, songs that nobody has danced to, heads, and digits.
+"""Generate the data of the demo: dance clips with their true landmarks, songs for inference, heads, and digits.
 
     python -m data.demo.make clips
     python -m data.demo.make songs
@@ -32,17 +32,23 @@ TITLES = (
     "apricot", "bluebird", "carousel", "driftwood", "ember", "firefly", "gingko", "harbour", "indigo", "juniper",
     "kite", "lantern", "marigold", "nightbus", "orchard", "paperboat",
 )  # fmt: skip
-CLIP_TEMPI = (90, 140)  # BPM, the slowest and the fastest
-SONG_TEMPI = (104, 124)
-HEADS_AT_ONCE = 250
+CLIP_TEMPI = (90, 140)  # BPM, slowest and fastest
+SONG_TEMPI = (104, 124)  # BPM, likewise
+HEADS_AT_ONCE = 250  # heads a task
 
 
 def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
-    """Compose a song, dance to it, and film that: clips/NAME.mp4 and truth/NAME.npz.
+    """Generate a song, a dance to it and their video: clips/NAME.mp4 and truth/NAME.npz.
 
-    The truth holds landmarks (T, 33, 2) float32 in [0, 1], visibility (T, 33), fps, width, height and beats in seconds.
+    The .npz file is a landmark file (see `dancing.body.mocap`) with the additional array "beats" in seconds.
+
+    Args:
+        name: name of the files without suffix.
+        bpm: tempo of the song.
+        seed: seed of the random generator.
+        options: out, seconds, fps, width and height of the command line.
     """
-    cv2.setNumThreads(1)  # the clips share the cores already
+    cv2.setNumThreads(1)  # clips are made in parallel already
     rng = np.random.default_rng(seed)
     song = compose(bpm, rng.uniform(*options.seconds), rng)
     body = perform(song, plan(song, rng), options.fps, rng)
@@ -50,7 +56,7 @@ def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespac
     landmarks = (pixels / [options.width, options.height]).astype(np.float32)
     truth = {
         "landmarks": landmarks,
-        "visibility": np.ones(landmarks.shape[:2], np.float32),  # all of him is in the picture
+        "visibility": np.ones(landmarks.shape[:2], np.float32),  # the whole body is in the image
         "fps": options.fps,
         "width": options.width,
         "height": options.height,
@@ -66,32 +72,45 @@ def make_clip(name: str, bpm: float, seed: list[int], options: argparse.Namespac
 
 
 def make_song(name: str, bpm: float, seed: list[int], options: argparse.Namespace) -> None:
-    """Compose a song: songs/NAME.mp3."""
+    """Generate a song: songs/NAME.mp3.
+
+    Args:
+        name: name of the file without suffix.
+        bpm: tempo of the song.
+        seed: seed of the random generator.
+        options: out and seconds of the command line.
+    """
     rng = np.random.default_rng(seed)
     song = compose(bpm, rng.uniform(*options.seconds), rng)
     write_audio(options.out / "songs" / f"{name}.mp3", song.sound, SAMPLE_RATE)
 
 
 def make_heads(first: int, count: int, options: argparse.Namespace) -> None:
-    """Draw some of the heads: heads/NUMBER.png."""
+    """Draw some of the heads: heads/NUMBER.png.
+
+    Args:
+        first: number of the first one.
+        count: how many.
+        options: out, size and seed of the command line.
+    """
     cv2.setNumThreads(1)
     for number, head in enumerate(draw_heads(count, options.size, [options.seed, first]), start=first):
         cv2.imwrite(str(options.out / "heads" / f"{number:05d}.png"), head[..., ::-1])
 
 
 def make_digits(options: argparse.Namespace) -> None:
-    """Write digits.npz."""
+    """Write digits.npz, see `data.demo.digits`, to the folder `options.out`."""
     _save(options.out / "digits.npz", digits())
 
 
 def _save(path: Path, arrays: dict) -> None:
-    """Write an .npz whole or not at all."""
-    with written_whole(path) as whole, whole.open("wb") as file:
+    """Write an .npz file completely or not at all."""
+    with written_whole(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
 def _clips(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
-    """The clips to make; neighbouring tempi are not beside each other."""
+    """The tasks for all clips. The tempi are shuffled, so that the split does not depend on the tempo."""
     tempi = np.random.default_rng(options.seed).permutation(np.linspace(*CLIP_TEMPI, options.count).round())
     for i, bpm in enumerate(tempi):
         title = TITLES[i % len(TITLES)]
@@ -112,7 +131,7 @@ def _digits(options: argparse.Namespace) -> Iterable[Callable[[], None]]:
     yield partial(make_digits, options)
 
 
-#: What is made: the folders that it needs, and the tasks.
+#: Kinds of data: the folders to create, and a function that returns the tasks.
 KINDS = {
     "clips": (("clips", "truth"), _clips),
     "songs": (("songs",), _songs),
@@ -122,7 +141,7 @@ KINDS = {
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m data.demo.make", description="Make the demo's data.")
+    parser = argparse.ArgumentParser(prog="python -m data.demo.make", description="Generate the data of the demo.")
     kinds = parser.add_subparsers(dest="kind", required=True)
     for kind in KINDS:
         sub = kinds.add_parser(kind, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -130,19 +149,23 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         sub.add_argument("--jobs", type=int, default=-1, help="processes; -1: one a core")
     for kind, count, seed in (("clips", 12, 1), ("songs", 2, 101), ("heads", 4000, 1)):
         kinds.choices[kind].add_argument("--count", type=int, default=count, help=f"how many {kind}")
-        kinds.choices[kind].add_argument("--seed", type=int, default=seed, help="of all that is left to chance")
+        kinds.choices[kind].add_argument("--seed", type=int, default=seed, help="of the random generator")
     for kind, seconds in (("clips", (12.0, 16.0)), ("songs", (31.0, 36.0))):
         kinds.choices[kind].add_argument(
-            "--seconds", type=float, nargs=2, metavar=("LO", "HI"), default=seconds, help="range of lengths"
+            "--seconds", type=float, nargs=2, metavar=("LO", "HI"), default=seconds, help="range of lengths, s"
         )
     for name, default in (("width", 360), ("height", 640), ("fps", 30)):
-        kinds.choices["clips"].add_argument(f"--{name}", type=int, default=default, help="of the pictures")
-    kinds.choices["heads"].add_argument("--size", type=int, default=64, help="of the pictures, px")
+        kinds.choices["clips"].add_argument(f"--{name}", type=int, default=default, help="of the video")
+    kinds.choices["heads"].add_argument("--size", type=int, default=64, help="of the images, px")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run with command line arguments (by default this process's own)."""
+    """Generate one kind of data.
+
+    Args:
+        arguments: arguments of the command line; by default those of this process.
+    """
     options = _arguments(arguments)
     folders, tasks = KINDS[options.kind]
     for folder in (".", *folders):

@@ -1,7 +1,7 @@
-"""The repertoire: what the dancer can do, as the poses that he hits on successive beats.
+"""The repertoire of moves, as the key poses on successive beats.
 
-A move is what legs and trunk do; what the arms do meanwhile is chosen apart, so that few lines make many dances.
-Places of feet are relative to the spot where the move is danced.
+A move defines legs and trunk. Patterns for the arms are separate, so that a few of each give many combinations.
+Positions of the feet are relative to the spot where the move is danced.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from data.demo.body import CENTRE_CHANNELS, CHANNELS, SIDES
 
-Pose = dict[str, float]  # some of body.CHANNELS; what a pose leaves out is as in NEUTRAL
+Pose = dict[str, float]  # values of some of body.CHANNELS; for the others, NEUTRAL has the values
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     part: tuple(f"{part}_{angle}" for angle in ("yaw", "roll", "pitch")) for part in ("pelvis", "chest", "head")
@@ -22,9 +22,11 @@ for _side, _ in SIDES:
 
 
 def pose(**parts: float | tuple[float, ...]) -> Pose:
-    """A pose from its parts, e.g. ``pose(dip=0.1, left_foot=(0.2, 0.0), arms=(90, 0, 180, 0))``.
+    """Make a pose from its parts, such as ``pose(dip=0.1, left_foot=(0.2, 0.0), arms=(90, 0, 180, 0))``.
 
-    A tuple may be shorter than its group of channels. "arms" and "feet" set both sides.
+    Args:
+        parts: a number for a channel, or a tuple for a group of channels, which may be shorter than the group. "arms"
+            and "feet" set both sides.
     """
     channels: Pose = {}
     for name, values in parts.items():
@@ -39,20 +41,20 @@ def pose(**parts: float | tuple[float, ...]) -> Pose:
 
 
 def mirrored(given: Pose) -> Pose:
-    """The same with left and right exchanged."""
-    twin = {}
+    """Mirror a pose: left and right are swapped."""
+    result = {}
     for name, value in given.items():
         if name in CENTRE_CHANNELS:
             lateral = name in ("weight", "sway") or name.endswith(("_yaw", "_roll"))
-            twin[name] = -value if lateral else value
+            result[name] = -value if lateral else value
         else:
             side, _, rest = name.partition("_")
-            twin[f"{'right' if side == 'left' else 'left'}_{rest}"] = value
-    return twin
+            result[f"{'right' if side == 'left' else 'left'}_{rest}"] = value
+    return result
 
 
 def alternate(*poses: Pose) -> list[Pose]:
-    """The poses, then their mirror images."""
+    """Return the poses, followed by their mirror images."""
     return [*poses, *map(mirrored, poses)]
 
 
@@ -63,14 +65,14 @@ NEUTRAL: Pose = dict.fromkeys(CHANNELS, 0.0) | pose(
 
 @dataclass(frozen=True)
 class Move:
-    """poses: what legs and trunk do on each beat, again and again. hop: both feet may leave the floor at once."""
+    """A move of legs and trunk, which repeats its poses."""
 
-    poses: list[Pose]
-    arms: tuple[str, ...]  # those of ARMS that go with it
-    hop: bool = False
+    poses: list[Pose]  # one a beat
+    arms: tuple[str, ...]  # keys of ARMS that fit the move
+    hop: bool = False  # both feet may leave the floor at once
 
 
-# Hands: about 0.3 is a loose fist, 1 an open hand.
+# The last number of a tuple is the hand: 0.3 is a loose fist, 1 an open hand.
 ARMS: Mapping[str, list[Pose]] = {
     "swing": alternate(pose(left_arm=(38, 75, 100, 100, 0.3), right_arm=(36, -40, 60, 40, 0.3))),
     "swing wide": alternate(pose(left_arm=(62, 50, 105, 120, 0.4), right_arm=(40, -15, 50, 16, 0.5))),
@@ -277,7 +279,7 @@ CHORUS: Mapping[str, Move] = {
 
 REPERTOIRE: Mapping[str, Mapping[str, Move]] = {"verse": VERSE, "chorus": CHORUS}
 
-#: What the head does besides: a pose for each of two beats.
+#: Patterns of the head: one pose for each of two beats.
 HEADS: tuple[list[Pose], ...] = (
     [pose(head=(0, 0, 8)), pose(head=(0, 0, -3))],
     [pose(head=(0, 7, 2)), pose(head=(0, -7, 2))],

@@ -1,7 +1,7 @@
-"""Songs: composed by chance from a seed, synthesised with numpy.
+"""Generate random songs from a seed, synthesised with NumPy.
 
-A song is a row of sections of two kinds, verse and chorus, that differ in harmony, drums and instruments. Its tempo is
-steady, four beats make a bar, and sixteen steps too. Pitches are MIDI note numbers, times are seconds.
+A song is a sequence of sections of two kinds, verse and chorus, which differ in harmony, drums and instruments. The
+tempo is constant. A bar has four beats, and each beat four steps. Pitches are MIDI note numbers; times are in seconds.
 """
 
 from collections.abc import Callable
@@ -11,18 +11,18 @@ import numpy as np
 from scipy.signal import butter, fftconvolve, sosfilt
 
 SAMPLE_RATE = 44100
-STEPS = 16  # to a bar
+STEPS = 16  # a bar
 
 Scale = tuple[int, ...]
 
 MAJOR: Scale = (0, 2, 4, 5, 7, 9, 11)
 MINOR: Scale = (0, 2, 3, 5, 7, 8, 10)
-#: Roots of the chords, a bar each, as degrees of the scale.
+#: Roots of the chords, one a bar, as degrees of the scale.
 PROGRESSIONS: dict[Scale, tuple[tuple[int, ...], ...]] = {
     MAJOR: ((0, 4, 5, 3), (0, 5, 3, 4), (3, 4, 0, 5), (0, 3, 5, 4)),
     MINOR: ((0, 5, 2, 6), (0, 3, 5, 6), (5, 6, 0, 0), (0, 6, 5, 6)),
 }
-#: A character a step: x is a stroke, o a soft one.
+#: One character a step: x is a stroke, o a soft stroke.
 DRUMS = {
     "verse": (
         {"kick": "x.......x.......", "snare": "....o.......o...", "hat": "x.o.x.o.x.o.x.o."},
@@ -44,26 +44,32 @@ RHYTHMS = ("x..x..x.x...x...", "x...x.x...x.x...", "x.x...x.x.x.....", "x.....x.
 
 @dataclass(frozen=True)
 class Section:
-    """kind: verse or chorus. start, beats: its first beat and how many it has."""
+    """A section of a song."""
 
-    kind: str
-    start: int
+    kind: str  # verse or chorus
+    start: int  # index of the first beat
     beats: int
 
 
 @dataclass(frozen=True)
 class Song:
-    """sound: (n, 2) float32 in [-1, 1] at `SAMPLE_RATE`. beats: (b,) seconds. sections cover all beats."""
+    """A generated song with its true beats."""
 
     bpm: float
     seconds: float
-    beats: np.ndarray
-    sections: list[Section]
-    sound: np.ndarray
+    beats: np.ndarray  # (b,) times in s
+    sections: list[Section]  # in order; they cover all beats
+    sound: np.ndarray  # (n, 2) float32 in [-1, 1] at SAMPLE_RATE
 
 
 def compose(bpm: float, seconds: float, rng: np.random.Generator) -> Song:
-    """A new song of this tempo and about this length (to a whole frame at 30 a second)."""
+    """Generate a song.
+
+    Args:
+        bpm: tempo.
+        seconds: length; it is rounded to 1/30 s, so that it is a whole number of video frames.
+        rng: source of the variation.
+    """
     seconds = round(seconds * 30) / 30
     period = 60 / bpm
     first = rng.uniform(0.03, 0.3)
@@ -73,7 +79,7 @@ def compose(bpm: float, seconds: float, rng: np.random.Generator) -> Song:
 
 
 def _sections(beats: int, longest: int, rng: np.random.Generator) -> list[Section]:
-    """Verse and chorus in turn, two bars at least, `longest` at most; what is left over goes to the last one."""
+    """Alternate verse and chorus of 2 to `longest` bars; the last section also gets the remaining beats."""
     kind = str(rng.choice(["verse", "chorus"]))
     sections: list[Section] = []
     start = 0
@@ -91,13 +97,13 @@ def _sections(beats: int, longest: int, rng: np.random.Generator) -> list[Sectio
 
 
 class _Mixer:
-    """Sums notes into a stereo track."""
+    """Adds notes to a stereo track, (n, 2)."""
 
     def __init__(self, seconds: float) -> None:
         self.track = np.zeros((round(seconds * SAMPLE_RATE), 2))
 
     def add(self, start: float, sound: np.ndarray, volume: float, pan: float = 0.0) -> None:
-        """Add (n,) from `start` seconds on; pan is -1 (left) to 1 (right), of equal power."""
+        """Add a sound (m,) at `start` seconds. Pan is from -1 (left) to 1 (right), with constant power."""
         at = min(round(start * SAMPLE_RATE), len(self.track))
         sound = sound[: len(self.track) - at]
         angle = (pan + 1) * np.pi / 4
@@ -105,7 +111,7 @@ class _Mixer:
 
 
 def _play(sections: list[Section], period: float, first: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Arrange, mix and master: (n, 2) float32."""
+    """Arrange, mix and master the song, (n, 2) float32. `first` is the time of the first beat, s."""
     scale = (MAJOR, MINOR)[int(rng.integers(2))]
     tonic = int(rng.integers(43, 52))
     step = period / 4
@@ -129,13 +135,13 @@ def _play(sections: list[Section], period: float, first: float, seconds: float, 
 
 @dataclass(frozen=True)
 class _Part:
-    """What is played in one kind of section. melody: for each of 32 steps a degree of the scale, or None."""
+    """Harmony, rhythm and melody of one kind of section."""
 
     kind: str
-    chords: tuple[int, ...]
-    drums: dict[str, str]
-    bass: str
-    melody: list[int | None]
+    chords: tuple[int, ...]  # one of PROGRESSIONS
+    drums: dict[str, str]  # one of DRUMS
+    bass: str  # one of BASS
+    melody: list[int | None]  # for each of 32 steps a degree of the scale, or None for a rest
 
 
 def _part(kind: str, scale: Scale, rng: np.random.Generator) -> _Part:
@@ -159,7 +165,7 @@ def _play_beat(
     part: _Part, bar: int, quarter: int, start: float, step: float, tonic: int, scale: Scale,
     drums: _Mixer, tune: _Mixer, rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """The four steps of a beat, all instruments."""
+    """Add the notes of all instruments in one beat (four steps)."""
     chorus = part.kind == "chorus"
     root = part.chords[bar % len(part.chords)]
 
@@ -197,7 +203,7 @@ def _time(seconds: float) -> np.ndarray:
 
 
 def _envelope(t: np.ndarray, attack: float, decay: float) -> np.ndarray:
-    """Rises within `attack`, decays by `decay` seconds to a third, and ends in silence."""
+    """Linear attack of `attack` seconds, exponential decay (to 1/e in `decay` seconds), and fade-out at the end."""
     return np.minimum(t / attack, 1) * np.exp(-t / decay) * np.minimum((t[-1] - t) / 0.02, 1)
 
 
@@ -241,7 +247,7 @@ def _bass(frequency: float, seconds: float) -> np.ndarray:
 
 
 def _bell(frequency: float, seconds: float) -> np.ndarray:
-    """An electric piano by frequency modulation (Chowning 1973)."""
+    """An electric piano with frequency modulation synthesis (Chowning 1973)."""
     t = _time(seconds)
     strike = 1.6 * np.exp(-t / 0.12) * np.sin(2 * np.pi * 2 * frequency * t)
     return np.sin(2 * np.pi * frequency * t + strike) * _envelope(t, 0.004, 0.35 * seconds)
@@ -261,7 +267,7 @@ def _lead(frequency: float, seconds: float) -> np.ndarray:
 
 
 def _pump(first: float, period: float, samples: int) -> np.ndarray:
-    """The tune makes way for every beat's kick."""
+    """Volume curve that lowers the melody on every beat, so that the kick drum stands out (sidechain compression)."""
     since = (np.arange(samples) / SAMPLE_RATE - first) % period
     return 1 - 0.45 * np.exp(-since / 0.09)
 

@@ -1,16 +1,16 @@
-"""Flat shapes with smooth edges. Pictures are (H, W, 3) uint8 RGB and are drawn on; points are in pixels, x then y."""
+"""Draw flat shapes with smooth edges, in place, on images (H, W, 3) uint8 RGB. Points are (x, y) in pixels."""
 
 import cv2
 import numpy as np
 
 Colour = tuple[int, int, int]
 
-_SHIFT = 4  # bits of a pixel's fraction that OpenCV draws with
+_SHIFT = 4  # fractional bits of the fixed-point coordinates for OpenCV
 _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], axis=-1)  # (20, 2)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the second colour in the first."""
+    """Mix two colours; `share` is the weight of the second one, from 0 to 1."""
     r, g, b = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return r, g, b
 
@@ -20,7 +20,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 
 def polygon(picture: np.ndarray, points: np.ndarray, colour: Colour) -> None:
-    """Fill a polygon (n, 2) of any shape."""
+    """Fill a polygon with corners (n, 2), which need not be convex."""
     cv2.fillPoly(picture, [_fixed(points)], colour, cv2.LINE_AA, _SHIFT)
 
 
@@ -30,30 +30,39 @@ def hull(picture: np.ndarray, points: np.ndarray, colour: Colour) -> None:
 
 
 def stroke(picture: np.ndarray, points: np.ndarray, width: float, colour: Colour) -> None:
-    """A line through points (n, 2)."""
+    """Draw a polyline through points (n, 2), `width` px thick."""
     thickness = max(1, round(width))
     cv2.polylines(picture, [_fixed(points)], False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def circles(centres: np.ndarray, radii: np.ndarray | float) -> np.ndarray:
-    """Points on circles, (n, 2) centres and (n,) radii -> (n * 20, 2), to take the hull of."""
+    """Points (n * 20, 2) on n circles with centres (n, 2) and radii (n,), for use with `hull`."""
     radii = np.broadcast_to(radii, len(centres))
     return (centres[:, None] + radii[:, None, None] * _CIRCLE).reshape(-1, 2)
 
 
 def ellipse(centre: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Points on an ellipse: the unit circle, stretched by a (2, 2) matrix, about a centre."""
+    """Points (20, 2) on an ellipse: the unit circle, transformed by a (2, 2) matrix and moved to the centre (2,)."""
     return centre + _CIRCLE @ shape.T
 
 
 def tube(picture: np.ndarray, path: np.ndarray, radii: np.ndarray, colour: Colour) -> None:
-    """A limb: a path (n, 2) that is as thick as its radii (n,) say, with round ends and joints."""
+    """Draw a tube along a path (n, 2) with radii (n,) in px, and with round ends and joints."""
     for i in range(len(path) - 1):
         hull(picture, circles(path[i : i + 2], radii[i : i + 2]), colour)
 
 
 def curve(points: np.ndarray, closed: bool = False, pieces: int = 6) -> np.ndarray:
-    """A smooth line (Catmull and Rom 1974) through points (n, 2), `pieces` parts between two of them."""
+    """Points on a smooth curve through points (n, 2): a Catmull-Rom spline (Catmull and Rom 1974).
+
+    Args:
+        points: (n, 2) px.
+        closed: whether the curve returns to the first point.
+        pieces: number of points of the curve for each interval.
+
+    Returns:
+        (m, 2) px.
+    """
     before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
     padded = np.concatenate([before, points, after])
     a, b, c, d = (padded[i : len(padded) - 3 + i, None] for i in range(4))

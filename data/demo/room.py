@@ -1,4 +1,4 @@
-"""The room: the same in all clips, but for the shadow that the dancer throws on its floor."""
+"""Draw the background of the demo: a room, the same in all clips, and the shadow of the dancer on its floor."""
 
 import cv2
 import numpy as np
@@ -15,13 +15,13 @@ FLOOR_FAR: Colour = (206, 170, 134)
 FLOOR_NEAR: Colour = (226, 191, 152)
 SEAM: Colour = (190, 152, 117)
 
-BACK_WALL = -1.7  # m, where it stands
-SHADOW = 0.42  # how dark it is where a foot stands
-_COARSE = 8  # the shadow is soft: it's drawn smaller by this
+BACK_WALL = -1.7  # m, z of the wall
+SHADOW = 0.42  # darkness of the shadow under a foot on the floor, from 0 to 1
+_COARSE = 8  # the shadow is blurred, so it is computed at a size reduced by this factor
 
 
 def draw_room(camera: Camera) -> np.ndarray:
-    """(H, W, 3) uint8: wall, skirting board and floorboards."""
+    """Draw wall, skirting board and floorboards, (H, W, 3) uint8 RGB."""
     width, height, unit = camera.width, camera.height, camera.unit
     corner = float(camera.project(np.array([0, 0, BACK_WALL]))[1])
     down = np.arange(height)[:, None, None]
@@ -44,7 +44,7 @@ def _round(points: int) -> np.ndarray:
 
 
 def _draw_boards(picture: np.ndarray, camera: Camera, corner: float) -> None:
-    """Seams between floorboards, which run towards the viewer, and a few joints across."""
+    """Draw the seams between floorboards, which run towards the camera, and the joints at their ends."""
     near = 1.2
     for board, x in enumerate(np.arange(-2.0, 2.01, 0.25)):
         seam = camera.project(
@@ -57,7 +57,14 @@ def _draw_boards(picture: np.ndarray, camera: Camera, corner: float) -> None:
 
 
 def draw_shadow(picture: np.ndarray, camera: Camera, feet: np.ndarray, hips: np.ndarray) -> None:
-    """Darken the floor beneath the dancer: feet (n, 3), fading as they rise, and the whole body about the hips (3,)."""
+    """Darken the floor under the dancer, in place.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        camera: the camera of the image.
+        feet: (n, 3) world positions in m; their shadows are weaker if they are higher.
+        hips: (3,) world position in m, the centre of the shadow of the body.
+    """
     top = int(camera.project(np.array([0, 0, BACK_WALL]))[1])
     strip = picture[top:]
     height, width = strip.shape[0] // _COARSE + 1, strip.shape[1] // _COARSE + 1

@@ -1,16 +1,18 @@
-"""The one kind of error that is meant for people."""
+"""Errors that the user can fix, as opposed to bugs."""
 
 import sys
 from collections.abc import Callable
 
 
 class UserError(ValueError):
-    """A fault that the person at the keyboard can mend: the message names the file or key, what was expected and
-    what to do. Stages print it without a traceback; everything else is a bug and keeps its traceback."""
+    """An error that the user can fix: the message names the file or key, what was expected and what to do.
+
+    Stages print it without a traceback. Any other exception is a bug and keeps its traceback.
+    """
 
 
 def exit_on_user_error(main: Callable[[], None]) -> None:
-    """Run a stage's ``main``; a `UserError` becomes its message on stderr and exit status 1."""
+    """Run the `main` of a stage. A `UserError` is printed on stderr, and the exit status is 1."""
     try:
         main()
     except UserError as error:

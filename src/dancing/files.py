@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all. Standard library only: the training side uses this."""
+"""Atomic writes: a file is written completely or not at all. Standard library only."""
 
 import os
 from collections.abc import Iterator
@@ -8,12 +8,20 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Gives a hidden file's path beside `path` to write to; it takes its name when the block ends without an exception.
+    """Write a file atomically, as a context manager.
 
-    Otherwise it is removed, and what was at `path` before is still there. The folder must exist.
+    The block writes to a hidden file in the same folder. It is renamed to `path` when the block ends without an
+    exception. Otherwise it is removed, and an earlier file at `path` stays as it was.
+
+    Args:
+        path: the file to write; its folder must exist.
+
+    Yields:
+        The path of the hidden file.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # the process: two may write the same file
+    # With the pid, because two processes may write the same file.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         os.replace(partial, path)

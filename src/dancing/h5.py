@@ -1,4 +1,4 @@
-"""What all HDF5 files of ours share: the parts of a split, and opening a file that may be broken."""
+"""Shared by all HDF5 datasets of this project: the names of the parts, and opening a file with checks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +13,27 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class DatasetError(UserError):
-    """The file is missing, is not ours, or breaks the schema; the message names file and group."""
+    """A dataset is missing, has another format, or violates the schema; the message names the file and group."""
 
 
 Contents = TypeVar("Contents")
 
 
 def open_checked(path: Path, form: str, version: int, read: Callable[[h5py.File], Contents]) -> Contents:
-    """Open a file of this form and version for `read`, which keeps it open in what it returns.
+    """Open an HDF5 file, check its format and version, and read it.
+
+    Args:
+        path: the file.
+        form: expected value of the attribute "format".
+        version: expected value of the attribute "version".
+        read: function from the open file to its contents, which own the file and have to close it.
+
+    Returns:
+        What `read` returned.
 
     Raises:
-        DatasetError: the message names what is wrong and where, also for a key that `read` misses; the file is closed
-            then.
+        DatasetError: the file is missing or broken, has another format or version, or lacks a key that `read` needs. If
+            `read` fails with this error or a missing key, the file is closed.
     """
     try:
         file = h5py.File(path, "r")

@@ -1,6 +1,7 @@
-"""The schema of params.yaml: the only place of values, so nothing here has a default.
+"""The schema of params.yaml. The file contains all values, so the schema has no defaults.
 
-Every stage checks the whole file before it starts: a mistake in ``render`` shows before hours of training, not after.
+Every stage checks the whole file before it starts, so that an error in ``render`` is reported before the training, not
+after it. The meaning and the unit of every key are in the comments of params.yaml.
 """
 
 import difflib
@@ -16,16 +17,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dancing.errors import UserError
 
-#: Sides of the squares that the DCGAN draws, px.
+#: Sizes of the square images that the DCGAN can generate, px.
 DCGAN_SIDES = (64, 128, 256)
 
 
 class ParamsError(UserError):
-    """params.yaml is missing, is not YAML or has faults; the message lists all of them by key."""
+    """params.yaml is missing, is not YAML or has errors; the message lists all of them by key."""
 
 
 def _yaml_float(value: Any) -> Any:
-    """PyYAML reads ``1e-4`` (no dot) as a string: YAML 1.1. Take what is plainly a number, leave the rest to fail."""
+    """Convert a string such as ``1e-4``, which YAML 1.1 and PyYAML don't recognise as a number, to a float."""
     if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value.strip()):
         return float(value)
     return value
@@ -42,10 +43,14 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values are immutable, types are not converted."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Split(Section):
+    """How images are brought to one size, and which share of the data is held out."""
+
     fit: Literal["letterbox", "crop"]
     val: Annotated[_Number, Field(gt=0, lt=0.5)]
     test: Annotated[_Number, Field(gt=0, lt=0.5)]
@@ -59,6 +64,8 @@ class _Split(Section):
 
 
 class Data(_Split):
+    """Section data of the dance system: the clips, the size of the frames in dataset.h5, and the split."""
+
     clips: Text
     height: Pixels
     width: Pixels
@@ -66,6 +73,8 @@ class Data(_Split):
 
 
 class ImageData(_Split):
+    """Section data of an image system: the source of the images, their size, and the split."""
+
     images: Text
     height: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
     width: Annotated[int, Field(ge=16, le=1024, multiple_of=4)]
@@ -74,7 +83,9 @@ class ImageData(_Split):
 
 
 class Features(Section):
-    fps: Annotated[int, Field(ge=12, le=120)]  # below, a fast beat would be over before the next frame
+    """Section features: the frame rate of all data, audio features, and cleaning of the detected poses."""
+
+    fps: Annotated[int, Field(ge=12, le=120)]  # lower rates are too coarse for fast beats
     n_mfcc: Annotated[int, Field(ge=1, le=128)]
     smooth_cutoff: NotNegative
     max_gap: NotNegative
@@ -85,14 +96,14 @@ class Features(Section):
     def _cutoff_below_nyquist(self) -> "Features":
         if self.smooth_cutoff >= self.fps / 2:
             raise ValueError(
-                f"smooth_cutoff ({self.smooth_cutoff} Hz) must be under half of fps ({self.fps} frames/s): nothing "
-                "faster is in the landmarks (0 switches smoothing off)"
+                f"smooth_cutoff ({self.smooth_cutoff} Hz) must be under half of fps ({self.fps} frames/s), "
+                "the highest frequency in the landmarks; 0 switches smoothing off"
             )
         return self
 
 
 class VaeTraining(Section):
-    """What every VAE is trained by."""
+    """The keys that all VAEs share: size of the latent, length of the training, learning rate and KL term."""
 
     latent_dim: Annotated[int, Field(ge=1, le=1024)]
     batch_size: Count
@@ -112,6 +123,8 @@ class VaeTraining(Section):
 
 
 class Vae(VaeTraining):
+    """Section vae of the dance system: the model from music to poses, its losses and its training."""
+
     model: Literal["motion", "lstm"]
     prior: Literal["flow", "normal"]
     baseline: bool
@@ -129,10 +142,14 @@ class Vae(VaeTraining):
 
 
 class ImageVae(VaeTraining):
+    """Section vae of an image system: a convolutional VAE."""
+
     model: Literal["conv"]
 
 
 class Prior(Section):
+    """Section prior: the flow that models the distribution of the VAE's latents given the music."""
+
     hidden: Annotated[int, Field(ge=8, le=2048)]
     layers: Annotated[int, Field(ge=1, le=12)]
     beats: Count
@@ -146,7 +163,7 @@ class Prior(Section):
 
 
 class GanTraining(Section):
-    """What every GAN is trained by."""
+    """The keys that all GANs share: loss, output layer, optimisers, regularisation and length of the training."""
 
     loss: Literal["hinge", "bce", "wgan_gp"]
     output: Literal["tanh", "param_tanh"]
@@ -164,6 +181,8 @@ class GanTraining(Section):
 
 
 class Gan(GanTraining):
+    """Section gan of the dance system: the model from poses to images of one dancer."""
+
     model: Literal["skeleton", "dense", "none"]
     subject: str | None
     baseline: bool
@@ -171,10 +190,11 @@ class Gan(GanTraining):
     l1_weight: NotNegative
     ssim_weight: NotNegative
     person_weight: NotNegative
-    face_weight: NotNegative
 
 
 class NoiseGan(GanTraining):
+    """Section gan of an image system whose generator maps noise to images."""
+
     model: Literal["dcgan", "digits"]
     categories: Annotated[int, Field(ge=0, le=50)]
     discriminator: Literal["deep", "original"]
@@ -182,6 +202,8 @@ class NoiseGan(GanTraining):
 
 
 class VaeGan(GanTraining):
+    """Section gan of an image system whose generator is a VAE, trained against a discriminator."""
+
     model: Literal["vae"]
     baseline: bool
     augment: bool
@@ -191,6 +213,8 @@ class VaeGan(GanTraining):
 
 
 class Evaluate(Section):
+    """Section evaluate of the dance system: number of samples for the metrics."""
+
     seeds: Count
     frames: Count
     feature_steps: Count
@@ -198,6 +222,8 @@ class Evaluate(Section):
 
 
 class Render(Section):
+    """Section render of the dance system: the song, the options of generation, and the format of the video."""
+
     song: Text
     seconds: Positive | None
     layout: Literal["side_by_side", "picture", "skeleton", "comparison"]
@@ -212,12 +238,16 @@ class Render(Section):
 
 
 class ImageEvaluate(Section):
+    """Section evaluate of an image system: number of samples for the metrics."""
+
     samples: Annotated[int, Field(ge=20)]
     feature_steps: Count
     seed: Seed
 
 
 class ImageRender(Section):
+    """Section render of an image system: a video of walks through the latent space."""
+
     song: Text | None
     seconds: Positive
     walks: Count
@@ -228,26 +258,28 @@ class ImageRender(Section):
 
 
 class Mlflow(Section):
+    """Section mlflow: where runs are filed."""
+
     experiment: Text
 
 
 class System(Section):
-    """The whole of a params.yaml, one section a stage (`data` and `mlflow` serve several)."""
+    """A whole params.yaml. Each stage has a section; `data` and `mlflow` are used by several stages."""
 
     mlflow: Mlflow
 
     def digest(self) -> str:
-        """Eight hex digits that name this set of values."""
+        """Eight hex digits that identify this set of values."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:8]
 
     def flat(self) -> dict[str, Any]:
-        """``{"vae.latent_dim": 16, ...}``, as DVC writes keys; without the sections that aren't there."""
+        """All values by section and key, as DVC names them: ``{"vae.latent_dim": 16}``, without absent sections."""
         sections = {name: keys for name, keys in self.model_dump().items() if keys is not None}
         return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
 
 class Params(System):
-    """Of the dance system: songs to poses to pictures."""
+    """params.yaml of the dance system: from songs to poses to images."""
 
     data: Data
     features: Features
@@ -259,11 +291,11 @@ class Params(System):
 
 
 class ImageParams(System):
-    """Of a system that draws pictures from numbers alone: faces, digits, parametric tanh."""
+    """params.yaml of an image system, which generates images from noise: faces, digits, param_tanh."""
 
     data: ImageData
-    vae: ImageVae | None = None
-    gan: Annotated[NoiseGan | VaeGan, Field(discriminator="model")] | None = None
+    vae: ImageVae | None
+    gan: Annotated[NoiseGan | VaeGan, Field(discriminator="model")] | None
     evaluate: ImageEvaluate
     render: ImageRender
 
@@ -272,7 +304,7 @@ class ImageParams(System):
         height, width, channels = self.data.height, self.data.width, self.data.channels
         shape = f"{height} x {width} px in {channels} channel{'s' if channels > 1 else ''}"
         if self.vae is None and self.gan is None:
-            raise ValueError("a section vae or gan is needed: there is nothing to train")
+            raise ValueError("vae and gan are both null: there is nothing to train")
         for section, model in (("vae", self.vae and self.vae.model), ("gan", self.gan and self.gan.model)):
             if model in ("conv", "digits") and (height, width, channels) != (28, 28, 1):
                 raise ValueError(f"{section}.model {model} is for 28 x 28 px in 1 channel; section data has {shape}")
@@ -290,16 +322,23 @@ Kind = TypeVar("Kind", bound=System)
 
 
 def load_params(path: str | Path = "params.yaml") -> Params | ImageParams:
-    """Read and check a params file; `data.images` in the place of `data.clips` tells an image system from a dance.
+    """Read and check a params file.
 
-    Raises ParamsError with every fault at once: unknown and missing keys, wrong types, values out of range,
-    contradictions.
+    Args:
+        path: the file.
+
+    Returns:
+        ImageParams if the file has the key `data.images`, otherwise Params.
+
+    Raises:
+        ParamsError: the file is missing or not YAML, or has unknown or missing keys, wrong types, values out of range
+            or contradictions; the message lists all errors.
     """
     path = Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run from the folder where params.yaml lies") from None
+        raise ParamsError(f"{path}: no such file; run from the folder that contains params.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(values, dict):
@@ -311,17 +350,27 @@ def load_params(path: str | Path = "params.yaml") -> Params | ImageParams:
 
 
 def load_dance_params() -> Params:
-    """Params of the dance system, from params.yaml. Raises ParamsError also where it is another system's."""
+    """Read and check params.yaml of the dance system.
+
+    Raises:
+        ParamsError: see `load_params`; or the file is that of an image system.
+    """
     params = load_params()
     if not isinstance(params, Params):
-        raise ParamsError("params.yaml is of a system of pictures (data.images); this is for dances (data.clips)")
+        raise ParamsError("params.yaml is for an image system (data.images); expected the dance system (data.clips)")
     return params
 
 
 def parse_params(values: dict[str, Any], name: str = "params.yaml", kind: type[Kind] = Params) -> Kind:  # type: ignore[assignment]
-    """Check values that are already read, of a dance unless said otherwise; `name` stands in the error.
+    """Check values that are already read.
 
-    Raises ParamsError.
+    Args:
+        values: keys by section.
+        name: name of the file, for the error message.
+        kind: the schema.
+
+    Raises:
+        ParamsError: the values violate the schema; the message lists all errors.
     """
     try:
         return kind.model_validate(values)
@@ -334,8 +383,8 @@ def parse_params(values: dict[str, Any], name: str = "params.yaml", kind: type[K
 def _describe(kind: type[System], fault: Any) -> str:
     keys, what = [str(part) for part in fault["loc"]], fault["type"]
     section = _section(kind, keys)
-    # A union adds its branch's name to the path: that of a model after the section, of a type (number or null) at the
-    # end; the key alone is what a person can look up.
+    # For a union, pydantic adds the name of a branch to the path: for a model after the section, for a type (number or
+    # null) at the end. Only section and key are useful to the user.
     if len(keys) > 2 and keys[1] not in section:
         del keys[1]
     keys = keys[: 3 if "betas" in keys else 2]
@@ -356,7 +405,7 @@ def _describe(kind: type[System], fault: Any) -> str:
 
 
 def _section(kind: type[System], keys: list[str]) -> list[str]:
-    """The keys of the section that a fault is in, of the model's branch if it has several; none for an unknown one."""
+    """The keys of the section with the error; of the branch of its model if it has several; none if it is unknown."""
     if not keys or keys[0] not in kind.model_fields:
         return []
     branches = list(_sections(kind.model_fields[keys[0]].annotation))

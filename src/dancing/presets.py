@@ -1,7 +1,7 @@
-"""Presets: a few changed keys, laid over a params.yaml. Run as ``python -m dancing.presets NAME``.
+"""Presets: sets of values that are applied to a params.yaml. Run as ``python -m dancing.presets NAME``.
 
-``presets/SYSTEM/NAME.yaml`` holds only what differs from the defaults. Laying it over changes those values in the
-system's params.yaml and nothing else: comments, layout and the user's edits of other keys stay, byte for byte.
+``presets/SYSTEM/NAME.yaml`` contains only the keys that differ from the defaults. Applying it changes these values in
+the params.yaml of the system. Everything else stays byte for byte: comments, layout and the user's edits of other keys.
 """
 
 import argparse
@@ -15,42 +15,46 @@ import yaml
 from dancing.errors import UserError, exit_on_user_error
 from dancing.files import written_whole
 
-#: What the preset in force has replaced, a section a system. Git ignores it; without it only --undo is lost.
+#: The values that the active presets have replaced, one section a system. Git ignores the file; only --undo needs it.
 REPLACED = Path(".cache/presets.yaml")
 Values = dict[str, Any]
 
 
 class PresetError(UserError):
-    """There is no such preset, or it can't be laid over its params.yaml, which is left as it was."""
+    """The preset does not exist, or it can't be applied to its params.yaml, which is not changed then."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A file under presets/ and the params.yaml that it is for."""
+    """A preset file and the params.yaml that it is for."""
 
     name: str
-    system: str
-    path: Path
+    system: str  # dance, faces, ...
+    path: Path  # presets/SYSTEM/NAME.yaml
     params: Path
 
     @property
     def description(self) -> str:
-        """The first comment line of the file."""
+        """The first line of the file, which is a comment."""
         with open(self.path, encoding="utf-8") as file:
             return file.readline().lstrip("# ").rstrip()
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a value stands in a file's text: with the spaces behind it, if a comment follows them."""
+    """Position of a value in the text of a file, in characters."""
 
     start: int
     end: int
-    padded_end: int
+    padded_end: int  # includes the spaces after the value if a comment follows, else equals end
 
 
 def project_root(folder: Path | None = None) -> Path:
-    """The nearest folder, from the current one upwards, with presets/ and params.yaml. Raises PresetError."""
+    """Find the nearest folder with presets/ and params.yaml, from `folder` (by default the current one) upwards.
+
+    Raises:
+        PresetError: there is no such folder.
+    """
     start = (folder or Path.cwd()).resolve()
     for root in (start, *start.parents):
         if (root / "presets").is_dir() and (root / "params.yaml").is_file():
@@ -59,12 +63,12 @@ def project_root(folder: Path | None = None) -> Path:
 
 
 def params_path(root: Path, system: str) -> Path:
-    """The params.yaml of a system: the dance's lies at the root, others in pipelines/SYSTEM."""
+    """Path of the params.yaml of a system: in the root for "dance", otherwise in pipelines/SYSTEM."""
     return root / "params.yaml" if system == "dance" else root / "pipelines" / system / "params.yaml"
 
 
 def list_presets(root: Path) -> list[Preset]:
-    """All presets of the project, by system and name."""
+    """All presets of the project, sorted by system and name."""
     return [
         Preset(path.stem, path.parent.name, path, params_path(root, path.parent.name))
         for path in sorted(root.glob("presets/*/*.yaml"))
@@ -72,7 +76,15 @@ def list_presets(root: Path) -> list[Preset]:
 
 
 def find_preset(root: Path, name: str) -> Preset:
-    """The preset called `name`, or `system/name`. Raises PresetError, which lists what there is."""
+    """Find a preset.
+
+    Args:
+        root: folder of the project.
+        name: NAME, or SYSTEM/NAME.
+
+    Raises:
+        PresetError: there is no such preset, or several systems have one; the message lists the candidates.
+    """
     presets = list_presets(root)
     found = [preset for preset in presets if name in (preset.name, f"{preset.system}/{preset.name}")]
     if len(found) == 1:
@@ -84,10 +96,19 @@ def find_preset(root: Path, name: str) -> Preset:
 
 
 def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
-    """The text of a params.yaml with the values of a preset's text in it; all else stays as it is.
+    """Replace values in the text of a params.yaml by those of a preset; all other characters stay.
 
-    Raises ParamsError, naming `name`, where the result would not fit the schema, and PresetError where a value can't
-    be replaced in place.
+    Args:
+        text: text of the params.yaml.
+        changes: text of the preset.
+        name: name of the file, for error messages.
+
+    Returns:
+        The new text.
+
+    Raises:
+        ParamsError: the result would violate the schema.
+        PresetError: a text is not YAML with sections, or a value can't be replaced in place.
     """
     from dancing.params import ImageParams, Params, parse_params
 
@@ -102,7 +123,8 @@ def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
     if tall := [key for key in sources if "\n" in _source(text, slots[key])]:
         raise PresetError(f"{name}: {', '.join(tall)}: write the value on one line, so that it can be replaced")
     result = text
-    for key in sorted(sources, key=lambda key: slots[key].start, reverse=True):  # from the end: positions stay valid
+    # Backwards, so that the positions of the remaining slots stay valid.
+    for key in sorted(sources, key=lambda key: slots[key].start, reverse=True):
         result = _replaced(result, slots[key], _source(changes, sources[key]))
     if _sections(result, name) != wanted:
         raise PresetError(f"{name}: can't be changed in place; write its keys as `key: value`, one a line")
@@ -110,9 +132,18 @@ def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
 
 
 def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
-    """Lay a preset over its params.yaml, in the place of the preset that is in force, if there is one.
+    """Apply a preset to its params.yaml. If another preset is active there, it is undone first.
 
-    Returns the keys that have changed in the file, as ``section.key``, each with its value before and after.
+    Args:
+        preset: the preset to apply.
+        root: folder of the project.
+
+    Returns:
+        The keys whose values in the file have changed, as ``section.key``, each with its old and new value.
+
+    Raises:
+        ParamsError: the result would violate the schema.
+        PresetError: a file is missing, or a value can't be replaced in place.
     """
     before, base = _read(preset.params), without_preset(root, preset.system)
     changes = _read(preset.path)
@@ -122,15 +153,23 @@ def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
         key: {"set": _source(changes, sources[key]), "was": base[old[key].start : old[key].padded_end]}
         for key in sources
     }  # fmt: skip
-    _record(root, preset.system, {"preset": preset.name, "keys": replaced})  # first: without it there is no way back
+    _record(root, preset.system, {"preset": preset.name, "keys": replaced})  # first, because undoing needs it
     _write(preset.params, after)
     return _differences(before, after)
 
 
 def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
-    """Take a preset back: its keys get the values that they had before, unless they were edited since.
+    """Undo a preset: restore the values that it replaced, except those that were edited since.
 
-    Returns what has changed, as `apply_preset` does. Raises PresetError where the preset isn't in force.
+    Args:
+        preset: the preset to undo.
+        root: folder of the project.
+
+    Returns:
+        The keys whose values have changed, as `apply_preset` returns them.
+
+    Raises:
+        PresetError: the preset is not active.
     """
     record = _recorded(root).get(preset.system, {})
     path = preset.params.relative_to(root)
@@ -143,8 +182,18 @@ def undo_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
 
 
 def without_preset(root: Path, system: str) -> str:
-    """The text of a system's params.yaml without the preset in force, but with edits made since."""
-    text = _read(params_path(root, system))
+    """Text of the params.yaml of a system without its active preset, but with the user's edits since then.
+
+    Args:
+        root: folder of the project.
+        system: name of the system.
+
+    Raises:
+        PresetError: the params.yaml is missing or can't be read.
+    """
+    path = params_path(root, system)
+    text = _read(path)
+    _sections(text, str(path.relative_to(root)))  # raises PresetError where it can't be read
     slots, replaced = _slots(text), _recorded(root).get(system, {}).get("keys", {})
     kept = {key: entry for key, entry in replaced.items() if key in slots}
     for key in sorted(kept, key=lambda key: slots[key].start, reverse=True):
@@ -164,7 +213,7 @@ def _sections(text: str, name: str) -> Values:
 
 
 def _slots(text: str) -> dict[str, Slot]:
-    """Where the value of each ``section.key`` stands."""
+    """The position of the value of each ``section.key``."""
     return dict(_each_slot(text))
 
 
@@ -183,7 +232,7 @@ def _source(text: str, slot: Slot) -> str:
 
 
 def _replaced(text: str, slot: Slot, source: str) -> str:
-    """The text with another value in the slot; a comment behind it keeps its column if it can."""
+    """Replace the value in a slot; a comment after it stays in its column if the new value is short enough."""
     if text[slot.start - 1] == ":":  # `key:` without a value
         source = f" {source}"
     if slot.padded_end > slot.end:
@@ -200,7 +249,7 @@ def _differences(before: str, after: str) -> dict[str, tuple[str, str]]:
 def _read(path: Path) -> str:
     if not path.is_file():
         raise PresetError(f"{path}: no such file")
-    with open(path, encoding="utf-8", newline="") as file:  # as they are, so that line ends stay
+    with open(path, encoding="utf-8", newline="") as file:  # newline="" keeps line ends as they are
         return file.read()
 
 
@@ -215,7 +264,7 @@ def _recorded(root: Path) -> Values:
 
 
 def _record(root: Path, system: str, record: Values | None) -> None:
-    """Note what is in force on a system's params.yaml; None: nothing."""
+    """Store which preset is active on the params.yaml of a system; None for no preset."""
     records = {**_recorded(root), system: record}
     (root / REPLACED).parent.mkdir(exist_ok=True)
     _write(root / REPLACED, yaml.safe_dump({name: value for name, value in records.items() if value}))
@@ -224,14 +273,19 @@ def _record(root: Path, system: str, record: Values | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dancing.presets",
-        description="Lay a preset over the params.yaml of its system. Without a name: list the presets.",
+        description="Apply a preset to the params.yaml of its system. Without a name: list the presets.",
     )
     parser.add_argument("name", nargs="?", help="a preset, such as gpu or digits/mnist")
-    parser.add_argument("--undo", action="store_true", help="take the preset back; your own edits stay")
+    parser.add_argument("--undo", action="store_true", help="undo the preset; your own edits stay")
     return parser
 
 
 def main() -> None:
+    """Apply, undo or list presets, as the command line says.
+
+    Raises:
+        UserError: see `find_preset`, `apply_preset` and `undo_preset`.
+    """
     arguments = _parser().parse_args()
     root = project_root()
     if arguments.name is None:

@@ -1,8 +1,8 @@
-"""MLflow: a parent run an experiment, a child run a stage.
+"""MLflow tracking: one parent run for each experiment, with one child run for each stage.
 
-The parent is named as DVC names the experiment; for a plain `dvc repro`, or a stage run by hand, by the digest of the
-params. The store is a SQLite file in the project's main checkout (also from DVC's temporary checkouts and queue
-workers); MLFLOW_TRACKING_URI overrides it.
+The parent run has DVC's name of the experiment. For a plain `dvc repro`, and for a stage that is run by hand, the name
+contains the digest of the params. The store is a SQLite file in the main checkout of the project, also for stages in
+DVC's temporary checkouts and queue workers. MLFLOW_TRACKING_URI overrides it.
 """
 
 import logging
@@ -25,15 +25,18 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NAME, MLFLOW_
 
 from dancing.params import System
 
-# Nobody is helped by thirty lines on schema migrations, nor by a hint on which pickle protocol a model was saved.
+# Without these lines, MLflow prints thirty lines about schema migrations, and hints about pickled models.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
 logging.getLogger("alembic").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", module="mlflow")
 
 
 def project_root() -> Path:
-    """The main checkout: DVC_ROOT where DVC runs the stage, also inside --temp and queue workers; by hand, the folder
-    with .dvc that we are in, or else this one."""
+    """Folder of the project's main checkout.
+
+    If DVC runs the stage, it is DVC_ROOT, also in `--temp` and queue workers. Otherwise it is the nearest folder with
+    .dvc, from the current one upwards, or the current folder if there is none.
+    """
     if "DVC_ROOT" in os.environ:
         return Path(os.environ["DVC_ROOT"]).resolve()
     here = Path.cwd()
@@ -41,35 +44,49 @@ def project_root() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where work is kept that outlives a stage's outputs: features by content, states of interrupted trainings."""
+    """Folder for files that outlive the outputs of a stage: cached features, and states of interrupted trainings."""
     return project_root() / ".cache"
 
 
 class StageRun:
-    """A child run, with the headline metrics going to its parent too."""
+    """The MLflow run of a stage. Headline metrics are logged on its parent run too.
+
+    Args:
+        client: client of the store that holds both runs.
+        parent_id: id of the experiment's run.
+        run_id: id of the stage's run, which is MLflow's active run.
+    """
 
     def __init__(self, client: MlflowClient, parent_id: str, run_id: str) -> None:
         self.client, self.parent_id, self.run_id = client, parent_id, run_id
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics by name at a step, such as an epoch."""
         mlflow.log_metrics(dict(values), step=step)
 
     def headline(self, values: Mapping[str, float | None]) -> None:
-        """Figures that tell an experiment at a glance: on this run and on the parent; None is left out."""
+        """Log the main metrics, on this run and on the parent run; values of None are skipped."""
         for name, value in values.items():
             if value is not None:
                 mlflow.log_metric(name, value)
                 self.client.log_metric(self.parent_id, name, value)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Upload a file to a folder of the run's artifacts, by default the top folder."""
         mlflow.log_artifact(str(path), folder)
 
     def image(self, picture: np.ndarray, key: str, step: int) -> None:
-        """A picture (H, W, 3) uint8 that MLflow shows under `key` with a slider over steps."""
+        """Log an image (H, W, 3) uint8 RGB; MLflow shows the images of a `key` with a slider over steps."""
         mlflow.log_image(picture, key=key, step=step)
 
     def model(self, model: Any, name: str, signature: ModelSignature) -> None:
-        """A torch model on the CPU, loadable by `mlflow.pytorch.load_model`."""
+        """Log a torch module, so that `mlflow.pytorch.load_model` can load it.
+
+        Args:
+            model: a module on the CPU.
+            name: name of the model in the run.
+            signature: its inputs and outputs, see `tensor_signature`.
+        """
         import mlflow.pytorch
         import torch
 
@@ -77,9 +94,9 @@ class StageRun:
             model,
             name=name,
             signature=signature,
-            # The default, pt2, freezes the length of a sequence.
+            # The default, pt2, fixes the length of sequences.
             serialization_format="pickle",
-            # The model brings this package's code along; what that imports is on the registries.
+            # The code of this package is saved with the model; its dependencies are installed from PyPI.
             code_paths=[str(Path(__file__).parent)],
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", "h5py", "numpy", "pydantic", "pyyaml"],
         )
@@ -87,14 +104,21 @@ class StageRun:
 
 @contextmanager
 def stage_run(stage: str, params: System) -> Iterator[StageRun]:
-    """Open the stage's run below its experiment's; both end as FAILED where the stage raises.
+    """Open the run of a stage as a child of the experiment's run, as a context manager.
 
-    Nobody knows which stage will be an experiment's last: each sets its end anew."""
+    If the block raises, both runs end as FAILED. Any stage can be the last one of an experiment, so every stage sets
+    the end of the parent run.
+
+    Args:
+        stage: name of the stage, such as train_vae.
+        params: all params; those of the stage are logged on its run.
+    """
     root = project_root()
     if "MLFLOW_TRACKING_URI" not in os.environ:
         mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
     (root / ".cache").mkdir(exist_ok=True)
-    # Two processes that open a fresh store create its tables at once, and one fails; likewise for a parent's creation.
+    # If two processes open a new store at the same time, both create its tables, and one fails. Also, both would create
+    # a parent run.
     with FileLock(root / ".cache" / "mlflow.lock"):
         client = MlflowClient()
         experiment_id = _experiment(client, params.mlflow.experiment, root)
@@ -116,7 +140,12 @@ def stage_run(stage: str, params: System) -> Iterator[StageRun]:
 
 
 def tensor_signature(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> ModelSignature:
-    """A model's signature, float32 in and out; -1 stands for any size."""
+    """Signature of a model with one float32 input and one float32 output.
+
+    Args:
+        inputs: shape of the input; -1 for any size.
+        outputs: shape of the output; -1 for any size.
+    """
     dtype = np.dtype("float32")
     return ModelSignature(Schema([TensorSpec(dtype, inputs)]), Schema([TensorSpec(dtype, outputs)]))
 
@@ -129,7 +158,7 @@ def _experiment(client: MlflowClient, name: str, root: Path) -> str:
 
 
 def _parent(client: MlflowClient, experiment_id: str, params: System) -> Run:
-    """Find or make the run of this experiment: same name, same params."""
+    """Find the parent run of this experiment (same name and params), or create it."""
     name = os.environ.get("DVC_EXP_NAME") or f"repro-{params.digest()}"
     identity = {"experiment": name, "params": params.digest()}
     query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in identity.items())

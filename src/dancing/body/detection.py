@@ -1,7 +1,8 @@
-"""Pictures to body landmarks (MediaPipe Pose): detection, gaps and smoothing.
+"""Detect body landmarks in video frames (MediaPipe Pose), bridge gaps and smooth.
 
-A pose is the 33 landmarks of BlazePose (Bazarevsky et al., BlazePose: On-device Real-time Body Pose Tracking, 2020) as
-fractions of the picture: x grows to the right, y downwards; a limb may reach a little outside [0, 1].
+A pose consists of the 33 landmarks of BlazePose (Bazarevsky et al., BlazePose: On-device Real-time Body Pose Tracking,
+2020), as fractions of the width and height of the frame. x grows to the right and y downwards. Landmarks of limbs that
+leave the frame are outside [0, 1]. Letter: T frames.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-os.environ.setdefault("GLOG_minloglevel", "2")  # before the import: MediaPipe's C++ side reports every start otherwise
+os.environ.setdefault("GLOG_minloglevel", "2")  # before the import, or MediaPipe's C++ code logs every start
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import mediapipe as mp
@@ -20,27 +21,27 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 N_LANDMARKS = 33
-_NOBODY = [(np.nan, np.nan, 0.0)] * N_LANDMARKS
-Segment = tuple[int, int]  # first frame and the one after the last
+_NO_POSE = [(np.nan, np.nan, 0.0)] * N_LANDMARKS
+Segment = tuple[int, int]  # first frame, and the frame after the last
 
 
 @dataclass(frozen=True)
 class QualityReport:
-    """How well a clip shows its dancer; plain values, ready for JSON."""
+    """Quality of the pose detection in a clip, as plain values for JSON."""
 
     fps: float
     duration: float  # seconds
     has_sound: bool
-    detected: float  # share of the frames in which somebody is seen
-    gaps: int  # stretches in which nobody is
+    detected: float  # share of the frames with a pose
+    gaps: int  # number of runs of frames without a pose
     longest_gap: float  # seconds
-    visibility: float  # mean over the landmarks of the frames with a pose
-    segments: list[list[int]]  # first frame and the one after the last
+    visibility: float  # mean over all landmarks of the frames with a pose
+    segments: list[list[int]]  # first frame, and the frame after the last, of each segment
 
 
 @dataclass(frozen=True)
 class PoseTrack:
-    """The pose in T frames. Outside the segments, landmarks are NaN; bridged frames have visibility 0."""
+    """The poses of T frames. Landmarks are NaN outside the segments; bridged frames have visibility 0."""
 
     landmarks: np.ndarray  # (T, 33, 2) float32
     visibility: np.ndarray  # (T, 33) float32 in [0, 1]
@@ -49,19 +50,27 @@ class PoseTrack:
 
 
 def detect(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of consecutive frames of one video: each search starts from the pose before.
+    """Detect the pose in consecutive frames of one video; each search starts from the previous pose.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
 
     Returns:
-        Landmarks (T, 33, 2) float32, NaN where nobody is seen, and their visibility (T, 33) float32, there 0.
+        Landmarks (T, 33, 2) float32 and their visibility (T, 33) float32. In frames without a pose, landmarks are NaN
+        and visibility is 0.
     """
     return _detect(frames, static_image_mode=False)
 
 
 def detect_still(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Like `detect`, for pictures that have nothing to do with each other; 96x54 pixels are enough."""
+    """Detect the pose in images that are independent of each other; 96 x 54 px are enough.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB each.
+
+    Returns:
+        Landmarks (T, 33, 2) and visibility (T, 33), as `detect` returns them.
+    """
     return _detect(frames, static_image_mode=True)
 
 
@@ -71,12 +80,12 @@ def _detect(frames: Iterable[np.ndarray], static_image_mode: bool) -> tuple[np.n
         detector = mp.solutions.pose.Pose(
             static_image_mode=static_image_mode, model_complexity=1, smooth_landmarks=False
         )
-        detector.process(np.zeros((64, 64, 3), np.uint8))  # waits for its threads, which have more to say
+        detector.process(np.zeros((64, 64, 3), np.uint8))  # its threads log while they start: wait for them here
     with detector:
         for frame in frames:
             with _silent_stderr():
                 found = detector.process(np.ascontiguousarray(frame)).pose_landmarks
-            points = [(p.x, p.y, p.visibility) for p in found.landmark] if found else _NOBODY
+            points = [(p.x, p.y, p.visibility) for p in found.landmark] if found else _NO_POSE
             pose = np.array(points, np.float32)  # (33, 3)
             landmarks.append(pose[:, :2])
             visibility.append(pose[:, 2])
@@ -86,16 +95,16 @@ def _detect(frames: Iterable[np.ndarray], static_image_mode: bool) -> tuple[np.n
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Keep MediaPipe's C++ side from writing to the terminal: it heeds no log level and knows no `sys.stderr`."""
+    """Discard what MediaPipe's C++ code writes to the terminal: it ignores log levels and `sys.stderr`."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
 def track(
@@ -105,13 +114,14 @@ def track(
     max_gap_s: float,
     min_length_s: float,
 ) -> PoseTrack:
-    """Detect, cut into segments, bridge the short gaps in them, reject glitches and smooth.
+    """Detect the pose in every frame, cut into segments, bridge short gaps, reject glitches and smooth.
 
     Args:
         frames: (H, W, 3) uint8 RGB each, consecutive.
         fps: frames a second.
-        smooth_cutoff: see `smooth`.
-        max_gap_s, min_length_s: see `segments`.
+        smooth_cutoff: Hz, see `smooth`.
+        max_gap_s: seconds, see `segments`.
+        min_length_s: seconds, see `segments`.
     """
 
     def clean(run: np.ndarray) -> np.ndarray:
@@ -128,13 +138,15 @@ def assemble(
     min_length_s: float,
     clean: Callable[[np.ndarray], np.ndarray] = lambda run: run,
 ) -> PoseTrack:
-    """Cut into segments, bridge the short gaps in them and clean what results.
+    """Cut detected poses into segments, bridge the short gaps in them and clean each segment.
 
     Args:
-        raw, visibility: (T, 33, 2) with NaN where nobody is seen, and (T, 33), as `detect` returns them.
+        raw: (T, 33, 2) landmarks, NaN in frames without a pose.
+        visibility: (T, 33) in [0, 1].
         fps: frames a second.
-        max_gap_s, min_length_s: see `segments`.
-        clean: what is done to each segment, (n, 33, 2) without NaN; by default nothing.
+        max_gap_s: seconds, see `segments`.
+        min_length_s: seconds, see `segments`.
+        clean: function applied to the landmarks of each segment, (n, 33, 2) without NaN; by default the identity.
     """
     detected = np.isfinite(raw).all(axis=(1, 2))
     landmarks = np.full_like(raw, np.nan)
@@ -145,32 +157,33 @@ def assemble(
 
 
 def segments(detected: np.ndarray, fps: float, max_gap_s: float, min_length_s: float) -> list[Segment]:
-    """Stretches (start, stop) of frames in which the dancer is seen, but for short gaps.
-
-    A segment begins and ends with a detected frame.
+    """Find the runs of frames with a pose, apart from short gaps. A run begins and ends with a detected frame.
 
     Args:
-        detected: (T,) bool.
+        detected: (T,) bool, whether a frame has a pose.
         fps: frames a second.
-        max_gap_s: a longer gap, in seconds, parts two segments.
-        min_length_s: a shorter segment, in seconds, is dropped.
+        max_gap_s: seconds; a longer gap separates two segments.
+        min_length_s: seconds; shorter segments are dropped.
+
+    Returns:
+        First frame, and the frame after the last, of each segment.
     """
-    seen = np.flatnonzero(detected)
-    if len(seen) == 0:
+    hits = np.flatnonzero(detected)
+    if len(hits) == 0:
         return []
-    missing = np.diff(seen) - 1  # undetected frames between one detection and the next
-    parted = np.flatnonzero(missing > max_gap_s * fps + 1e-6)
-    starts = seen[np.concatenate([[0], parted + 1])]
-    stops = seen[np.concatenate([parted, [len(seen) - 1]])] + 1
+    missing = np.diff(hits) - 1  # undetected frames between one detection and the next
+    cuts = np.flatnonzero(missing > max_gap_s * fps + 1e-6)
+    starts = hits[np.concatenate([[0], cuts + 1])]
+    stops = hits[np.concatenate([cuts, [len(hits) - 1]])] + 1
     shortest = min_length_s * fps - 1e-6
     return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True) if b - a >= shortest]
 
 
 def bridge(landmarks: np.ndarray) -> np.ndarray:
-    """Straight lines over the frames with NaN; before the first and after the last pose, that pose.
+    """Interpolate linearly over frames with NaN; frames before the first pose and after the last repeat that pose.
 
     Args:
-        landmarks: (T, 33, 2), at least one frame without NaN.
+        landmarks: (T, 33, 2); at least one frame is without NaN.
     """
     flat = landmarks.reshape(len(landmarks), -1)  # (T, 66)
     known = np.isfinite(flat).all(axis=1)
@@ -180,7 +193,7 @@ def bridge(landmarks: np.ndarray) -> np.ndarray:
 
 
 def reject_glitches(landmarks: np.ndarray) -> np.ndarray:
-    """Median of three frames, (T, 33, 2): takes out what lasts one frame, such as left and right swapped."""
+    """Median over three frames of landmarks (T, 33, 2). It removes errors of one frame, such as swapped sides."""
     if len(landmarks) < 3:
         return landmarks
     middle = np.median([landmarks[:-2], landmarks[1:-1], landmarks[2:]], axis=0)
@@ -188,15 +201,16 @@ def reject_glitches(landmarks: np.ndarray) -> np.ndarray:
 
 
 def smooth(landmarks: np.ndarray, fps: float, cutoff: float) -> np.ndarray:
-    """Butterworth low-pass of second order, run forth and back: no delay (Winter, Biomechanics, 2009, section 3.4).
+    """Second-order Butterworth low-pass, run forwards and backwards, so without delay.
 
-    At 5 Hz the demo dancer's landmarks tremble as much as his true ones (jerk 1.05 of the truth's, 12 unsmoothed), and
-    the error of their velocities is least (4 to 8 Hz and Savitzky-Golay windows of 0.25 to 0.6 s were tried).
+    Winter, Biomechanics and Motor Control of Human Movement, 4th edition, 2009, section 3.4. At 5 Hz, the jerk of the
+    detected landmarks in the demo is 1.05 times the true jerk (12 times without smoothing), and the error of their
+    velocities is the smallest. Cutoffs of 4 to 8 Hz and Savitzky-Golay windows of 0.25 to 0.6 s were tried.
 
     Args:
-        landmarks: (T, 33, 2); each run of frames without NaN is filtered by itself.
+        landmarks: (T, 33, 2); each run of frames without NaN is filtered separately.
         fps: frames a second.
-        cutoff: Hz, under fps / 2; 0 leaves all as it is.
+        cutoff: Hz, below fps / 2; 0 switches smoothing off.
     """
     smoothed = landmarks.copy()
     if cutoff == 0:
@@ -204,7 +218,7 @@ def smooth(landmarks: np.ndarray, fps: float, cutoff: float) -> np.ndarray:
     sections = butter(2, cutoff, fs=fps, output="sos")
     known = np.isfinite(landmarks).all(axis=(1, 2))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]])))
-    margin = round(fps)  # the run is turned round its ends: a second is beyond what the filter remembers
+    margin = round(fps)  # frames of odd reflection at both ends; a second is longer than the filter's response
     for start, stop in edges.reshape(-1, 2):
         if stop - start > 2:
             run = landmarks[start:stop].astype(np.float64)
@@ -213,10 +227,16 @@ def smooth(landmarks: np.ndarray, fps: float, cutoff: float) -> np.ndarray:
 
 
 def quality(pose: PoseTrack, fps: float, has_sound: bool) -> QualityReport:
-    """Figures by which to judge a clip before training on it."""
+    """Summarise how well the pose was detected in a clip.
+
+    Args:
+        pose: the poses of the clip.
+        fps: frames a second.
+        has_sound: whether the clip has an audio track; copied into the report.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[True], pose.detected, [True]])))
     gaps = np.diff(edges.reshape(-1, 2), axis=1)
-    seen = pose.visibility[pose.detected]
+    visibility = pose.visibility[pose.detected]
     return QualityReport(
         fps=float(fps),
         duration=len(pose.detected) / fps,
@@ -224,6 +244,6 @@ def quality(pose: PoseTrack, fps: float, has_sound: bool) -> QualityReport:
         detected=float(pose.detected.mean()) if len(pose.detected) else 0.0,
         gaps=len(gaps),
         longest_gap=float(gaps.max(initial=0) / fps),
-        visibility=float(seen.mean()) if len(seen) else 0.0,
+        visibility=float(visibility.mean()) if len(visibility) else 0.0,
         segments=[list(segment) for segment in pose.segments],
     )

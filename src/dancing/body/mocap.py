@@ -1,13 +1,13 @@
-"""Landmark files: the dance to a song, measured (motion capture) or made, where there is no video of it.
+"""Landmark files: the dance to a song from motion capture or animation, without a video.
 
-NAME.npz beside the song holds, for n poses:
+NAME.npz, in the folder of the song NAME, holds n poses:
 
-    landmarks      (n, 33, 2)  MediaPipe Pose's order; x and y as fractions of the picture, y downwards; NaN: not seen
+    landmarks      (n, 33, 2)  order of MediaPipe Pose; x and y as fractions of the image, y downwards; NaN: unknown
     visibility     (n, 33)     0 to 1
     fps            poses a second
-    width, height  of the picture that the fractions are of, pixels
+    width, height  size in pixels of the image that the fractions refer to
 
-The first pose belongs to the song's first sample. Other arrays in the file are left alone.
+The first pose is at the first sample of the song. Other arrays in the file are ignored.
 """
 
 from __future__ import annotations
@@ -22,34 +22,39 @@ from dancing.body.detection import N_LANDMARKS, bridge
 from dancing.errors import UserError
 
 _KEYS = ("landmarks", "visibility", "fps", "width", "height")
-#: How far, in sizes of the picture, a landmark may be outside it: more is another unit.
+#: How far outside the image a landmark may be, in widths and heights. Values beyond are probably in another unit.
 _OUTSIDE = 1.0
-#: A pose this near to a frame, in poses, is the frame's: 1/3 of a second is no exact number.
+#: A frame this close to a pose of the file, in poses, takes that pose: times are subject to rounding.
 _ROUNDING = 1e-6
 
 
 class LandmarkFileError(UserError):
-    """A landmark file that can't serve; the message names the file, what was expected and what to do."""
+    """A landmark file can't be used; the message names the file, what was expected and what to do."""
 
 
 @dataclass(frozen=True)
 class Capture:
-    """What a landmark file holds, n poses."""
+    """The contents of a landmark file: n poses."""
 
-    landmarks: np.ndarray  # (n, 33, 2) float32, about [0, 1]; NaN throughout a pose of which one is not known
+    landmarks: np.ndarray  # (n, 33, 2) float32, about [0, 1]; all NaN in a pose with any unknown landmark
     visibility: np.ndarray  # (n, 33) float32 in [0, 1], 0 where the pose is NaN
-    fps: float
-    width: int  # pixels
-    height: int
+    fps: float  # poses a second
+    width: int  # pixels, of the image
+    height: int  # pixels
 
     @property
     def duration(self) -> float:
-        """Seconds: each pose lasts until the next is due."""
+        """Seconds; the last pose lasts as long as the others."""
         return len(self.landmarks) / self.fps
 
 
 def read(path: str | os.PathLike) -> Capture:
-    """Read and check a landmark file. Raises LandmarkFileError."""
+    """Read and check a landmark file.
+
+    Raises:
+        LandmarkFileError: the file is not an .npz file of plain arrays, an array is missing or has another shape, fewer
+            than two poses are without NaN, or values are out of range.
+    """
     arrays = _arrays(path)
     landmarks, visibility = arrays["landmarks"].astype(np.float64), arrays["visibility"].astype(np.float64)
     if landmarks.shape[1:] != (N_LANDMARKS, 2):
@@ -75,8 +80,8 @@ def read(path: str | os.PathLike) -> Capture:
             f"{path}: landmarks reach from {low:.4g} to {high:.4g}, expected fractions of the picture, 0 to 1: divide "
             "pixels by width and height, and put NaN where the dancer was lost"
         )
-    seen = visibility[whole]
-    if not ((seen >= 0) & (seen <= 1)).all():
+    measured = visibility[whole]
+    if not ((measured >= 0) & (measured <= 1)).all():
         raise LandmarkFileError(f"{path}: visibility must be from 0 (a guess) to 1 (measured) wherever there is a pose")
     return Capture(
         landmarks=np.where(whole[:, None, None], landmarks, np.nan).astype(np.float32),
@@ -88,30 +93,36 @@ def read(path: str | os.PathLike) -> Capture:
 
 
 def resample(capture: Capture, fps: float, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """The poses at ``t = k / fps``, on a cubic spline through the file's poses; at the file's own rate they stay.
+    """Interpolate the poses at ``t = k / fps`` with a cubic spline. At the rate of the file, poses stay as they are.
 
-    A frame between two poses of which one is NaN is NaN. After the last pose, that pose.
+    A frame is NaN if one of the two poses around it is NaN. Frames after the last pose repeat that pose.
+
+    Args:
+        capture: the poses of a landmark file.
+        fps: frames a second of the result.
+        n_frames: number of frames of the result.
 
     Returns:
-        Landmarks (n_frames, 33, 2) float32 and their visibility (n_frames, 33) float32, the lower of the two poses'.
+        Landmarks (n_frames, 33, 2) float32 and their visibility (n_frames, 33) float32, which is the lower one of the
+        two poses around a frame.
     """
     knots = np.arange(len(capture.landmarks))
-    places = np.minimum(np.arange(n_frames) * (capture.fps / fps), knots[-1])  # (n_frames,) in poses of the file
-    before, after = np.floor(places + _ROUNDING).astype(int), np.ceil(places - _ROUNDING).astype(int)
-    # Straight lines over what is NaN let the spline pass; what it says there is taken out again.
+    positions = np.minimum(np.arange(n_frames) * (capture.fps / fps), knots[-1])  # (n_frames,) in poses of the file
+    before, after = np.floor(positions + _ROUNDING).astype(int), np.ceil(positions - _ROUNDING).astype(int)
+    # The spline needs finite values: NaN is bridged first, and put back afterwards.
     spline = CubicSpline(knots, bridge(capture.landmarks.astype(np.float64)))
     whole = np.isfinite(capture.landmarks).all(axis=(1, 2))
-    landmarks = np.where((whole[before] & whole[after])[:, None, None], spline(places), np.nan)
+    landmarks = np.where((whole[before] & whole[after])[:, None, None], spline(positions), np.nan)
     visibility = np.minimum(capture.visibility[before], capture.visibility[after])
     return landmarks.astype(np.float32), visibility
 
 
 def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of the file that are ours, all numbers."""
+    """The arrays `_KEYS` of the file, checked to hold numbers."""
     try:
-        with np.load(path, allow_pickle=False) as file:  # a pickle may run any program
+        with np.load(path, allow_pickle=False) as file:  # a pickle could run any code
             arrays = {key: file[key] for key in _KEYS if key in file}
-    except Exception:  # whatever broken bytes lead zipfile, zlib and NumPy to
+    except Exception:  # zipfile, zlib and NumPy raise many kinds for broken files
         raise LandmarkFileError(
             f"{path}: not an .npz file of plain arrays: write it with numpy.savez, without Python objects"
         ) from None

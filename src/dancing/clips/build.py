@@ -1,4 +1,4 @@
-"""From feature files and clips to the pieces of dataset.h5: what is held out, which pictures belong to which rows."""
+"""Make the pieces of dataset.h5 from feature files and clips: split them, and read the frames of each row."""
 
 import json
 import random
@@ -18,31 +18,56 @@ from dancing.media.framing import Framing
 from dancing.media.video import read_frames
 from dancing.params import Data
 
-#: From this many clips up, `data.split: auto` holds out whole clips.
+#: With at least this many clips, `data.split: auto` holds out whole clips.
 CLIPS_TO_SPLIT = 5
-#: Time left out between two parts of one clip, s, so that neighbouring frames don't leak; at most 5 % of the run.
+#: Seconds dropped between two parts of one clip, so that neighbouring frames don't leak; at most 5 % of the segment.
 GUARD = 0.5
 
 
 def subject_of(file: str) -> str:
-    """Who dances in a clip, by its path below data.clips with "/": the first folder's name, "" where it is in none."""
+    """Name of the dancer in a clip.
+
+    Args:
+        file: path of the clip relative to data.clips, with "/".
+
+    Returns:
+        The name of the first folder in the path, or "" if there is none.
+    """
     folder, _, rest = file.partition("/")
     return folder if rest else ""
 
 
 def split_clips(names: Sequence[str], data: Data) -> dict[str, Split] | None:
-    """Which part each clip belongs to, or None where every clip is cut in time."""
+    """Assign whole clips to train, val and test.
+
+    Args:
+        names: names of the clips.
+        data: split, val, test and seed are used.
+
+    Returns:
+        The part of each clip, or None if every clip is to be split in time (see `split_time`).
+    """
     if data.split == "time" or (data.split == "auto" and len(names) < CLIPS_TO_SPLIT) or len(names) < 3:
         return None
     order = sorted(names)
     random.Random(data.seed).shuffle(order)
-    test = min(max(1, round(data.test * len(order))), len(order) - 2)  # one is left for each of the other parts
+    test = min(max(1, round(data.test * len(order))), len(order) - 2)  # leaves one for each of the other parts
     val = min(max(1, round(data.val * len(order))), len(order) - test - 1)
     return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(order)}
 
 
 def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split, int, int]]:
-    """Cut the rows start..stop into a training part, then validation, then test, with a guard between."""
+    """Split the rows start..stop of a clip in time: training part, guard, validation part, guard, test part.
+
+    Args:
+        start: first row.
+        stop: row after the last.
+        data: the shares val and test are used.
+        fps: rows a second.
+
+    Returns:
+        Part, first row and row after the last; parts of fewer than two rows are left out.
+    """
     total = stop - start
     guard = min(round(GUARD * fps), total // 20)
     test = start + total - round(data.test * total)
@@ -54,47 +79,67 @@ def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split,
 
 
 def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray] | None]]:
-    """Every piece with its pictures, brought to data.width x data.height, or None. Each clip is decoded once.
+    """Yield the pieces of all clips with their frames. Each clip is decoded once.
 
-    `features` is the folder that extract_features wrote.
+    Args:
+        features: the folder that the stage extract_features wrote.
+        data: where the clips are, the size of the frames and the split.
+        fps: rows a second.
+
+    Yields:
+        A piece of T rows, and its T frames, (data.height, data.width, 3) uint8 RGB each. The frames must be consumed
+        before the next piece. They are None for songs with landmark files.
+
+    Raises:
+        UserError: report.json is missing, or a clip cannot be read.
     """
     used = [entry for entry in read_report(features) if entry["used"]]
-    # Each subject's videos are split as if there were nothing else, and so are its songs with landmarks: whichever
-    # subject the GAN learns is in every part.
+    # The videos of each subject are split separately, and so are its songs with landmarks. Thus every subject that the
+    # GAN can be trained on is in every part.
     groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
     for entry in used:
         groups[_group(entry)].append(entry["clip"])
     held_out = {group: split_clips(names, data) for group, names in groups.items()}
     for entry in used:
-        name, source, whole = entry["clip"], entry["file"], held_out[_group(entry)]
+        name, source, whole_clips = entry["clip"], entry["file"], held_out[_group(entry)]
         clip = ClipFeatures.load(features / f"{name}.npz")
         framing = Framing(clip.width, clip.height, data.width, data.height, data.fit)
         cuts: list[tuple[Split, int, int]] = []
         for start, stop in clip.pose.segments:
-            cuts += [(whole[name], start, stop)] if whole else split_time(start, stop, data, fps)
-        pictures = read_frames(Path(data.clips) / source, fps) if entry["has_pictures"] else None
+            cuts += [(whole_clips[name], start, stop)] if whole_clips else split_time(start, stop, data, fps)
+        frames = read_frames(Path(data.clips) / source, fps) if entry["has_pictures"] else None
         position = 0
         for number, (split, start, stop) in enumerate(cuts):
             piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", source, split, start, stop, framing)
-            if pictures is None:
+            if frames is None:
                 yield piece, None
                 continue
-            rest = islice(pictures, start - position, None)
+            rest = islice(frames, start - position, None)
             position = stop
             yield piece, map(framing.picture, islice(rest, stop - start))
 
 
 def _group(entry: dict[str, Any]) -> tuple[str, bool]:
+    """The clips with the same subject and kind (video or not), which are split together."""
     return subject_of(entry["file"]), entry["has_pictures"]
 
 
 def write_report(features: Path, reports: list[dict[str, Any]]) -> None:
-    """Keep what extract_features says of every clip beside the feature files."""
+    """Write report.json into the folder of feature files.
+
+    Args:
+        features: the folder that `extraction.extract_folder` wrote the feature files to.
+        reports: what it returned.
+    """
     (features / "report.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
 
 
 def read_report(features: Path) -> list[dict[str, Any]]:
-    """What `write_report` kept. Raises UserError where it is missing."""
+    """Read what `write_report` wrote.
+
+    Raises:
+        UserError: report.json is missing.
+    """
     try:
         return json.loads((features / "report.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -104,6 +149,7 @@ def read_report(features: Path) -> list[dict[str, Any]]:
 def _piece(
     clip: ClipFeatures, name: str, source: str, split: Split, start: int, stop: int, framing: Framing
 ) -> Piece:  # fmt: skip
+    """The rows start..stop of a clip, with times relative to their start and landmarks in the frame of the dataset."""
     rows, sound = slice(start, stop), clip.audio
     beats = sound.beats - start / clip.fps
     return Piece(

@@ -1,6 +1,6 @@
-"""dataset.h5: what flows from the clips to the models. Schema, writer, reader.
+"""dataset.h5: the training data of the dance system. Schema, writer and reader.
 
-One group a clip (or piece of a clip), every sequence in it T rows long, on one clock::
+Each clip, or piece of a clip, is a group. All its sequences have T rows, one a frame::
 
     /                            attributes: format, version, fps, width, height, fit, n_mfcc, audio_features
     /normalisation/audio_mean    (F,)  statistics of the training part only
@@ -14,11 +14,12 @@ One group a clip (or piece of a clip), every sequence in it T rows long, on one 
     /NAME/metre                  (T,) float32, above 0 where bars of three fit better than bars of two or four
     /NAME/beat_nearness          (T,) float32, exp(-distance to the nearest beat / 0.1 s)
     /NAME/beats                  (n,) float64, seconds after the piece's first frame
-    /NAME/pose_landmark_sequences (T, 33, 2) float32, fractions of the picture
+    /NAME/pose_landmark_sequences (T, 33, 2) float32, fractions of the width and height of the image
     /NAME/pose_visibility        (T, 33) float32
-    /NAME/frames                 (T, height, width, 3) uint8 RGB, a chunk a frame; absent where there are no pictures
+    /NAME/frames                 (T, height, width, 3) uint8 RGB, one chunk a frame; absent if the clip has no video
 
-No librosa, MediaPipe, OpenCV or PyAV here: the training side reads this file on machines that have none of them.
+This module imports no librosa, MediaPipe, OpenCV or PyAV, so that machines for training do not need them.
+Letters: T rows (frames), F audio features, b beats.
 """
 
 from collections.abc import Iterable, Iterator
@@ -36,7 +37,7 @@ from dancing.media.downbeats import METRES
 
 FORMAT, VERSION = "dancing-dataset", 3
 
-#: Audio features in the order in which models see them, with the attribute that says what they are.
+#: Audio features in the order of the columns of `Piece.audio`, with the descriptions that the file contains.
 AUDIO_SEQUENCES = {
     "audio_mfcc_sequences": "MFCC coefficients, one row a frame",
     "onset_strength": "onset strength, scaled by the clip's own loud onsets",
@@ -46,12 +47,12 @@ AUDIO_SEQUENCES = {
     "metre": "above 0 where bars of three beats fit better than bars of two or four, -1 to 1",
     "beat_nearness": "exp(-distance to the nearest beat / 0.1 s)",
 }
-#: How many of their last columns are the beat's and the bar's, and are not standardised: phases have a scale.
+#: Number of last columns that hold beat and bar. They are not standardised, because phases already have a scale.
 BEAT_COLUMNS = 10
 
 
 def feature_names(n_mfcc: int) -> list[str]:
-    """Names of the columns of `Piece.audio`."""
+    """Names of the F columns of `Piece.audio`, for this number of MFCC coefficients."""
     pitches = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
     return [
         *(f"mfcc_{i}" for i in range(n_mfcc)),
@@ -66,28 +67,28 @@ def feature_names(n_mfcc: int) -> list[str]:
 
 
 def subject_title(subject: str) -> str:
-    """A subject's name as people read it."""
+    """Name of a subject in texts for users; clips in no folder have the subject ""."""
     return subject or "(no folder)"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of T frames that has sound, pose and, if its clip is a video, pictures."""
+    """T consecutive rows of a clip: audio features and poses. The frames, if any, stay in the file."""
 
     name: str
     split: Split
-    clip: str  # file that it comes from
-    subject: str  # who dances: the clip's folder, "" where it is in none
-    start: float  # s into the clip
+    clip: str  # path of the clip, relative to data.clips
+    subject: str  # the dancer: the folder of the clip, "" if it is in none
+    start: float  # s, of the first row in the clip
     tempo: float  # BPM
-    beats: np.ndarray  # (n,) s after the first frame
-    sequences: dict[str, np.ndarray]  # AUDIO_SEQUENCES' keys -> (T,) or (T, n)
-    landmarks: np.ndarray  # (T, 33, 2)
-    visibility: np.ndarray  # (T, 33)
+    beats: np.ndarray  # (b,) s after the first row
+    sequences: dict[str, np.ndarray]  # a key of AUDIO_SEQUENCES -> (T,) or (T, n)
+    landmarks: np.ndarray  # (T, 33, 2) fractions of the width and height of the image
+    visibility: np.ndarray  # (T, 33) in [0, 1]
 
     @property
     def audio(self) -> np.ndarray:
-        """All audio features side by side, (T, F) float32."""
+        """All audio features concatenated, (T, F) float32, not standardised."""
         return np.concatenate([self.sequences[key].reshape(len(self), -1) for key in AUDIO_SEQUENCES], axis=1)
 
     def __len__(self) -> int:
@@ -97,17 +98,22 @@ class Piece:
 def write_dataset(
     path: str | Path, attributes: dict[str, Any], pieces: Iterable[tuple[Piece, Iterable[np.ndarray] | None]]
 ) -> None:
-    """Write the file whole or not at all, byte-identical for identical input.
+    """Write dataset.h5 completely or not at all. The same input gives the same bytes.
 
-    `attributes` are fps, width, height, fit and n_mfcc; each piece comes with its T frames, (height, width, 3) uint8
-    each, taken one at a time, or with None where it has no pictures. Raises DatasetError where lengths within a piece
-    disagree or nothing is left to train on.
+    Args:
+        path: the file to write; its folder is made if missing.
+        attributes: fps, width, height, fit and n_mfcc.
+        pieces: each with its T frames, (height, width, 3) uint8 RGB, which are read one at a time, or with None if it
+            has no frames.
+
+    Raises:
+        DatasetError: the lengths in a piece differ, a frame has another shape, or no piece is in the training part.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     size = (attributes["height"], attributes["width"], 3)
     training: list[np.ndarray] = []
-    # "latest" writes no modification times and packs small groups tightly.
+    # "latest" writes no modification times and stores small groups compactly.
     with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
         names = feature_names(attributes["n_mfcc"])
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
@@ -129,14 +135,14 @@ def write_dataset(
 
 
 def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
-    """All but the pictures."""
+    """Write a piece without its frames."""
     group = file.create_group(piece.name)
     group.attrs.update({key: getattr(piece, key) for key in ("split", "clip", "subject", "start", "tempo")})
     total = len(piece)
     data = {**piece.sequences, "pose_landmark_sequences": piece.landmarks, "pose_visibility": piece.visibility}
     for name, values in data.items():
         if len(values) != total:
-            raise DatasetError(f"{piece.name}/{name} has {len(values)} rows beside {total} poses: not one clock")
+            raise DatasetError(f"{piece.name}/{name} has {len(values)} rows, but {total} poses: not on one clock")
         dataset = group.create_dataset(name, data=np.ascontiguousarray(values, dtype=np.float32))
         dataset.attrs["description"] = AUDIO_SEQUENCES.get(name, _POSE.get(name, ""))
     group.create_dataset("beats", data=np.asarray(piece.beats, dtype=np.float64))
@@ -146,16 +152,16 @@ def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
 
 def _write_frames(group: h5py.Group, piece: Piece, frames: Iterable[np.ndarray], size: tuple[int, int, int]) -> None:
     total = len(piece)
-    # A chunk a frame: random reads touch only what they need. Uncompressed: faster than any codec, and lossless.
-    pictures = group.create_dataset("frames", shape=(total, *size), dtype=np.uint8, chunks=(1, *size))
-    pictures.attrs["description"] = "RGB pictures"
+    # One chunk a frame, so that random access reads nothing else. Uncompressed, because no codec is faster.
+    stored = group.create_dataset("frames", shape=(total, *size), dtype=np.uint8, chunks=(1, *size))
+    stored.attrs["description"] = "RGB pictures"
     count = 0
     for count, frame in enumerate(frames, start=1):
         if count > total or frame.shape != size:
             raise DatasetError(f"{piece.name}/frames: frame {count} is {frame.shape}; expected {total} of {size}")
-        pictures[count - 1] = frame
+        stored[count - 1] = frame
     if count != total:
-        raise DatasetError(f"{piece.name}/frames: {count} pictures beside {total} poses: not one clock")
+        raise DatasetError(f"{piece.name}/frames: {count} frames, but {total} poses: not on one clock")
 
 
 _POSE = {
@@ -166,39 +172,47 @@ _POSE = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """An open dataset.h5. Sound and poses are in memory; frames are read when asked for."""
+    """An open dataset.h5, and a context manager that closes it.
+
+    Audio features and poses are in memory; frames are read from the file on demand.
+    """
 
     path: Path
-    fps: int
-    width: int
-    height: int
+    fps: int  # rows a second
+    width: int  # px, of the frames
+    height: int  # px
     n_mfcc: int
-    audio_mean: np.ndarray  # (F,)
-    audio_std: np.ndarray  # (F,)
+    audio_mean: np.ndarray  # (F,) over the training part; 0 for the last BEAT_COLUMNS
+    audio_std: np.ndarray  # (F,) likewise; 1 for the last BEAT_COLUMNS
     pieces: list[Piece]
     _file: h5py.File = field(repr=False)
 
     def split(self, split: Split) -> list[Piece]:
+        """The pieces of this part."""
         return [piece for piece in self.pieces if piece.split == split]
 
     def has_pictures(self, piece: Piece) -> bool:
+        """Whether the piece has frames (its clip is a video)."""
         return "frames" in self._file[piece.name]
 
     def with_pictures(self) -> "Dataset":
-        """The same file without the pieces that have no pictures."""
+        """The same open file, restricted to the pieces that have frames."""
         return replace(self, pieces=[piece for piece in self.pieces if self.has_pictures(piece)])
 
     def subjects(self) -> dict[str, int]:
-        """Every subject with its number of pictures, the one with most first; without the subjects that have none."""
+        """The subjects that have frames, each with its number of frames, in descending order."""
         pictured = self.with_pictures().pieces
         frames = {name: sum(len(p) for p in pictured if p.subject == name) for name in {p.subject for p in pictured}}
         return dict(sorted(frames.items(), key=lambda item: (-item[1], item[0])))
 
     def of_subject(self, name: str | None) -> "Dataset":
-        """The same file with the pieces that show this subject, all with pictures; None: the one with most pictures.
+        """The same open file, restricted to the pieces with frames of one subject.
+
+        Args:
+            name: name of the subject; None for the one with the most frames.
 
         Raises:
-            UserError: there is no such subject, or it has no pictures; the message names those that have.
+            UserError: there is no such subject, or it has no frames; the message lists the subjects that have some.
         """
         known = self.subjects()
         if not known:
@@ -217,18 +231,19 @@ class Dataset:
         return replace(pictured, pieces=[piece for piece in pictured.pieces if piece.subject == name])
 
     def audio(self, piece: Piece) -> np.ndarray:
-        """The piece's audio features standardised by the training part, (T, F) float32."""
+        """The audio features of a piece, standardised with the training part's statistics, (T, F) float32."""
         return ((piece.audio - self.audio_mean) / self.audio_std).astype(np.float32)
 
     def frames(self, piece: Piece, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Pictures start..stop of a piece, (n, height, width, 3) uint8."""
+        """Read the frames start..stop of a piece, (n, height, width, 3) uint8 RGB."""
         return self._file[piece.name]["frames"][start:stop]
 
     def frame(self, piece: Piece, index: int) -> np.ndarray:
-        """One picture, (height, width, 3) uint8."""
+        """Read one frame of a piece, (height, width, 3) uint8 RGB."""
         return self._file[piece.name]["frames"][index]
 
     def close(self) -> None:
+        """Close the file. Reading frames is an error afterwards."""
         self._file.close()
 
     def __enter__(self) -> "Dataset":
@@ -239,7 +254,12 @@ class Dataset:
 
 
 def open_dataset(path: str | Path) -> Dataset:
-    """Open and check a dataset.h5. Raises DatasetError naming what is wrong and where."""
+    """Open and check a dataset.h5.
+
+    Raises:
+        DatasetError: the file is missing, is not a dataset of this version, is incomplete, or the lengths of a piece
+            differ; the message names the group.
+    """
     path = Path(path)
 
     def read(file: h5py.File) -> Dataset:

@@ -1,4 +1,4 @@
-"""From a folder of clips to a file of features a clip: sound, poses and how good they are, on one clock."""
+"""Extract the features of every clip in a folder: audio features and poses, one row a frame, and a quality report."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ from dancing.media.audio import AudioFeatures
 from dancing.media.video import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
 
 LANDMARK_SUFFIX = ".npz"
-#: A song and its landmarks that differ by less in length, seconds, are as long as each other.
+#: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
 _SAME_LENGTH_S = 1.0
 
 
-class ClipRejected(UserError):  # noqa: N818 - what happened to the clip, not a fault of the program
-    """A clip that cannot serve; the message says why and what would help."""
+class ClipRejected(UserError):  # noqa: N818 - an outcome for one clip; the other clips go on
+    """A clip cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """What the features of a clip depend on besides the clip."""
+    """Everything besides the clip that its features depend on."""
 
-    fps: float  # frames a second: the clock
-    n_mfcc: int
-    smooth_cutoff: float  # Hz, low-pass over the landmarks; 0 = off
-    max_gap_s: float  # a longer stretch without a pose parts two segments
-    min_length_s: float  # a shorter segment is dropped
-    min_detected: float  # share of the frames that must show a pose
+    fps: float  # rows a second
+    n_mfcc: int  # MFCC coefficients
+    smooth_cutoff: float  # Hz, low-pass filter of detected landmarks; 0 = off
+    max_gap_s: float  # seconds; a longer gap without a pose separates two segments
+    min_length_s: float  # seconds; shorter segments are dropped
+    min_detected: float  # share of the frames that must have a pose
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """All that later stages need of a clip but its pictures; T frames in every array."""
+    """All that later stages need of a clip, except its frames. Audio and pose have the same number of rows."""
 
     audio: AudioFeatures
     pose: PoseTrack
-    width: int  # of the upright picture, pixels
-    height: int
-    fps: float
-    report: dict[str, Any]
+    width: int  # pixels, of the upright image
+    height: int  # pixels
+    fps: float  # rows a second
+    report: dict[str, Any]  # `QualityReport` and properties of the file, as plain values
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write one .npz with a flat list of arrays, whole or not at all; the same features give the same bytes."""
+        """Write all arrays to one .npz file, completely or not at all. The same features give the same bytes."""
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
@@ -67,7 +67,7 @@ class ClipFeatures:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ClipFeatures:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             stored = {key: value if value.ndim else value.item() for key, value in file.items()}
         stored["segments"] = [(int(start), int(stop)) for start, stop in stored["segments"]]
@@ -82,11 +82,15 @@ class ClipFeatures:
 
 
 def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipFeatures:
-    """Features of one clip: a video, or a song with the landmark file of its name beside it (see `mocap`).
+    """Extract the features of one clip.
+
+    Args:
+        path: a video, or a song with a landmark file of the same name in its folder (see `mocap`).
+        settings: see `ExtractionSettings`.
 
     Raises:
-        ClipRejected: the clip cannot be read, lacks its picture, sound or landmarks, is too short, or hardly shows
-            anybody.
+        ClipRejected: the clip cannot be read, has no video, audio or landmarks, is too short, or has too few frames
+            with a pose.
     """
     path, fps = Path(path), settings.fps
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
@@ -96,15 +100,15 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
         raise ClipRejected(str(error)) from error
     report = detection.quality(track, fps, has_sound=True)
     if report.detected < settings.min_detected:
-        advice = "film the whole body, one person, in good light" if is_video else "a pose with NaN in it shows nobody"
+        advice = "film the whole body, one person, in good light" if is_video else "a pose that contains NaN is ignored"
         raise ClipRejected(
             f"somebody is seen in {report.detected:.0%} of its frames, at least {settings.min_detected:.0%} needed: "
             f"{advice}"
         )
     if not track.segments:
         raise ClipRejected(
-            f"no stretch of {settings.min_length_s:g} s without a gap over {settings.max_gap_s:g} s in which "
-            f"somebody is seen (longest gap {report.longest_gap:.1f} s)"
+            f"no stretch of {settings.min_length_s:g} s with a pose and without a gap over {settings.max_gap_s:g} s "
+            f"(longest gap {report.longest_gap:.1f} s)"
         )
     return ClipFeatures(
         audio=audio.extract(sound, fps, settings.n_mfcc, n_frames=len(track.landmarks)),
@@ -117,7 +121,7 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
 
 
 def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
-    """Sound (n,), poses and what the report says of the file."""
+    """Audio samples (n,), poses, and the properties of the file for the report."""
     info = video.probe(path)
     _check_length(info.duration, settings)
     sound = video.read_audio(path, audio.sample_rate_for(settings.fps))
@@ -140,31 +144,28 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
 
 
 def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
-    """Like `_read_video`, for a song and its landmarks.
+    """Like `_read_video`, for a song and its landmark file. The longer of the two is cut.
 
-    They are not smoothed: that is for the trembling of detected landmarks, and measured ones have none. What song and
-    landmarks both cover is used.
+    The landmarks are not smoothed: only detected landmarks have jitter, measured ones don't.
     """
     landmarks = path.with_suffix(LANDMARK_SUFFIX)
     if path == landmarks:
         raise ClipRejected(f"landmarks without their song: put it beside them, named {path.stem}.mp3, .wav, .ogg or so")
     if not landmarks.is_file():
         raise ClipRejected(
-            f"a song without a dance: it needs its landmarks beside it ({landmarks.name}), or a video instead of it; a "
-            "song to dance to (render.song) belongs in another folder"
+            f"a song without a dance: it needs its landmarks beside it ({landmarks.name}), or use a video instead; a "
+            "song for rendering (render.song) belongs in another folder"
         )
     capture = mocap.read(landmarks)
     rate = audio.sample_rate_for(settings.fps)
     sound = video.read_audio(path, rate)
-    heard = len(sound) / rate
-    common = min(heard, capture.duration)
+    song = len(sound) / rate  # s
+    common = min(song, capture.duration)
     _check_length(common, settings)
     raw, visibility = mocap.resample(capture, settings.fps, n_frames=int(common * settings.fps + 0.5))
     track = detection.assemble(raw, visibility, settings.fps, settings.max_gap_s, settings.min_length_s)
-    differ = abs(heard - capture.duration) > _SAME_LENGTH_S
-    note = (
-        f"song {heard:.1f} s, landmarks {capture.duration:.1f} s: the first {common:.1f} s are used" if differ else ""
-    )
+    differ = abs(song - capture.duration) > _SAME_LENGTH_S
+    note = f"song {song:.1f} s, landmarks {capture.duration:.1f} s: the first {common:.1f} s are used" if differ else ""
     source = {"width": capture.width, "height": capture.height, "source_fps": capture.fps, "note": note}
     return sound, track, source
 
@@ -175,17 +176,19 @@ def _check_length(duration: float, settings: ExtractionSettings) -> None:
 
 
 def list_clips(folder: str | os.PathLike) -> dict[str, Path]:
-    """Clips in a folder and those below it, by name, sorted: videos, and songs with landmarks beside them.
+    """List the clips in a folder and its subfolders: videos, and songs with landmark files.
 
-    A song without landmarks, or landmarks without a song, is listed too, for `extract_clip` to say what it lacks. Songs
-    and landmarks beside a video of their name are its own, and not listed.
+    A song without landmarks is listed too, and so are landmarks without a song, so that `extract_clip` can report what
+    is missing. A song or landmark file with the same path as a video, apart from the suffix, belongs to the video and
+    is not listed.
 
-    A clip's name is its path in the folder without the suffix, "/" written as "__"; the suffix stays where two clips
-    would have one name.
+    Returns:
+        Path of each clip by its name, sorted. The name is the path relative to the folder with "__" for "/". It has no
+        suffix, unless two clips would have the same name.
 
     Raises:
-        MediaError: the folder is missing or holds no clip, two clips cannot be told apart by name, or two songs stand
-            beside one landmark file.
+        MediaError: the folder is missing or contains no clip, two clips have the same name, or two songs have the same
+            landmark file.
     """
     folder = Path(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
@@ -218,24 +221,25 @@ def extract_folder(
     cache_dir: str | os.PathLike,
     jobs: int = -1,
 ) -> list[dict[str, Any]]:
-    """Write ``out_dir/<name>.npz`` for every clip that can serve; a clip that cannot is reported, the others go on.
+    """Write ``out_dir/<name>.npz`` for every clip that can be used; the others are reported with the reason.
 
-    Features are kept in ``cache_dir`` by what they depend on (the clip's content, the settings, this code), so that a
-    new clip costs one clip.
+    Features are cached in ``cache_dir`` under a digest of the clip, the settings and the code, so that only new clips
+    need to be processed.
 
     Args:
         folder: see `list_clips`.
-        out_dir: made if absent; .npz files of clips that are no more are removed from it.
+        out_dir: made if missing; all .npz files in it are replaced.
         settings: see `ExtractionSettings`.
-        cache_dir: made if absent; may be shared and may be deleted.
-        jobs: clips at a time; -1 is one a core. Set joblib's backend to spread them over other machines.
+        cache_dir: made if missing; may be shared, and may be deleted.
+        jobs: clips processed in parallel; -1 for one a core. A joblib backend can distribute them over machines.
 
     Returns:
-        A report a clip in order of names: "clip", "file", "used", "reason" (why not used), and for a clip that is used
-        what `QualityReport` holds, "has_pictures", its size and own frame rate, and "note" where something is odd.
+        One report a clip, sorted by name: "clip" (name), "file", "used" and "reason" (why it is not used). For used
+        clips also the fields of `QualityReport`, "has_pictures" (it is a video), the size, the frame rate of the file,
+        and "note" (a warning, or "").
 
     Raises:
-        MediaError: no clip at all, or none that can serve (with each one's reason).
+        MediaError: there is no clip, or none can be used; the message lists the reasons.
     """
     clips = list_clips(folder)
     out_dir, cache_dir = Path(out_dir), Path(cache_dir)
@@ -250,7 +254,7 @@ def extract_folder(
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(jobs), len(clips)), return_as="generator")
     results = parallel(joblib.delayed(_extract_cached)(path, settings, files[name]) for name, path in clips.items())
     reports = []
-    progress = tqdm(results, total=len(clips), unit="clip", desc="extract", disable=None)  # None: only on a terminal
+    progress = tqdm(results, total=len(clips), unit="clip", desc="extract", disable=None)  # on terminals only
     for (name, path), (cached, reason) in zip(clips.items(), progress, strict=True):
         report = {"clip": name, "file": path.relative_to(folder).as_posix(), "used": not reason, "reason": reason}
         if cached is not None:
@@ -264,10 +268,10 @@ def extract_folder(
 
 
 def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> tuple[Path | None, str]:
-    """The file of a clip's features, or None with the reason. An exception here would end all the workers."""
+    """The cached features of a clip and "", or None and the reason. An exception would end all workers."""
     try:
         if not cached.exists():
-            with threadpool_limits(1):  # sums differ in the last bit with the number of threads
+            with threadpool_limits(1):  # the number of threads changes the last bit of sums
                 extract_clip(path, settings).save(cached)
     except ClipRejected as error:
         return None, str(error)
@@ -277,10 +281,10 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> t
 
 
 def _key(path: Path, settings: ExtractionSettings) -> str:
-    """Digest of all that the features of a clip depend on."""
+    """Digest of everything that the features of a clip depend on."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    beside = path.with_suffix(LANDMARK_SUFFIX)  # a song's; what stands beside a video is none of its business
-    landmarks = [beside] if path.suffix.lower() in AUDIO_SUFFIXES and beside.is_file() else []
+    capture = path.with_suffix(LANDMARK_SUFFIX)  # used for songs only, not for videos
+    landmarks = [capture] if path.suffix.lower() in AUDIO_SUFFIXES and capture.is_file() else []
     code = (video.__file__, audio.__file__, downbeats.__file__, detection.__file__, mocap.__file__, __file__)
     for source in [*map(Path, code), path, *landmarks]:
         with source.open("rb") as file:

@@ -1,20 +1,20 @@
-"""Pictures made from numbers alone, as a set, beside real ones and beside what asks for no model.
+"""The table of an image system: sets of generated images, next to real ones and to trivial baselines.
 
-Letters: N pictures, H x W, C channels.
+Letters: N images, H x W pixels, C channels, D features, K classes.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from dancing.features.feature_distance import REFERENCE_IMAGES, FeatureDistance, diversity
+from dancing.h5 import Split
 from dancing.media.pixels import from_uint8
 from dancing.metrics.bootstrap import percentiles, resampled
-from dancing.metrics.bootstrap_cells import Row
+from dancing.metrics.bootstrap_cells import Cell, Row
 from dancing.metrics.classes import FrechetReference, accuracy_row, class_row
 from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.classifier import Classifier
@@ -27,17 +27,16 @@ from dancing.noise_to_image.train_classifier import train_classifier
 from dancing.training.checkpoints import open_checkpoint
 from dancing.training.device import make_rng, pick_device
 
-TOGETHER = 250  # pictures looked at at once
-CLASSIFIED = 5000  # training pictures, at most, that Frechet distances are taken from
+BATCH = 250
+FRECHET_IMAGES = 5000  # training images, at most, that Frechet distances are measured from
 
-
-#: What looks at a set of pictures (N, H, W, C) uint8, of known classes (N,) or not.
-Judge = Callable[[np.ndarray, np.ndarray | None], Row]
+#: Metrics of a set of images (N, H, W, C) uint8 with known classes (N,), or None.
+Measure = Callable[[np.ndarray, np.ndarray | None], Row]
 
 
 @dataclass(frozen=True)
 class GeneratedResult:
-    """Rows of the table, and the pictures behind them."""
+    """Rows of the table, and the images that they were measured on."""
 
     rows: dict[str, Row]
     pictures: dict[str, np.ndarray] = field(repr=False)  # row -> (N, H, W, C) uint8
@@ -46,106 +45,117 @@ class GeneratedResult:
 def evaluate_generated(
     dataset: ImageDataset, samplers: Mapping[str, NoiseToImage], samples: int, feature_steps: int, seed: int
 ) -> GeneratedResult:
-    """Draw `samples` pictures with each model, at most as many as are held out, and measure.
+    """Generate images with each model and measure them.
+
+    Args:
+        dataset: of real images.
+        samplers: row name -> trained model.
+        samples: images of each row; at most as many as are held out.
+        feature_steps: batches that the classifier or the feature network is trained on.
+        seed: of the noise, the networks and the bootstrap.
 
     Returns:
-        Rows: each sampler's name; NAME_again, held-out pictures drawn again by one that encodes; and
+        Rows: each sampler's name; NAME_again, reconstructions of held-out images by a sampler that encodes; and
 
-        - real: the held-out pictures, the ceiling;
-        - train: training pictures, what it looks like to play what was learnt;
-        - mean_picture: the mean training picture, over and over: what a score is worth that it does well on.
+        - real: the held-out images, the ceiling;
+        - train: training images, what a model that memorises them would score;
+        - mean_picture: copies of the mean training image. Trivial baseline: a score that it wins says nothing.
 
-        Columns, of grey pictures with labels: classifier_score, rarest_class, commonest_class, frechet,
-        frechet_ratio, and accuracy where it is known what they should show; of colours feature_mmd,
-        feature_mmd_ratio, density, coverage.
-        Of all: diversity, the mean distance of two over that of real ones. Of a VAE with a likelihood: nats, its bound
-        on held-out pictures.
+        Columns of grey images with labels: classifier_score, rarest_class, commonest_class, frechet, frechet_ratio, and
+        accuracy where the classes are known. Of colour images: feature_mmd, feature_mmd_ratio, density, coverage. Of
+        all: diversity, the root mean squared distance between two images over that between real ones. Of a VAE with a
+        likelihood: nats, the bound on the negative log-likelihood of held-out images.
     """
     device, count = pick_device(), min(samples, dataset.count("test"))
-    real, learnt = dataset.evenly_spaced("test", count), dataset.evenly_spaced("train", count)
-    labels = {split: _spread(values, count) for split, values in dataset.labels.items()}
+    real, train = dataset.evenly_spaced("test", count), dataset.evenly_spaced("train", count)
+    labels = {split: _evenly_spaced(values, count) for split, values in dataset.labels.items()}
     pictures = {name: sampler.generate(sampler.noise(count, seed)) for name, sampler in samplers.items()}
-    known = {"real": labels.get("test"), "train": labels.get("train")}
+    classes = {"real": labels.get("test"), "train": labels.get("train")}
     for name, sampler in samplers.items():
         if sampler.encodes:
             pictures[f"{name}_again"] = sampler.generate(sampler.encode(real))
-            known[f"{name}_again"] = labels.get("test")
-    mean = learnt.mean(axis=0, keepdims=True).round().astype(np.uint8)
-    pictures |= {"real": real, "train": learnt, "mean_picture": np.repeat(mean, count, axis=0)}
+            classes[f"{name}_again"] = labels.get("test")
+    mean = train.mean(axis=0, keepdims=True).round().astype(np.uint8)
+    pictures |= {"real": real, "train": train, "mean_picture": np.repeat(mean, count, axis=0)}
 
-    judge = _judge(dataset, count, feature_steps, seed, device)
-    spread = _diversity(real)
-    rows = {}
-    for name, shown in pictures.items():
-        apart = {"diversity": {"mean": _diversity(shown) / spread, "n": count, "ci95": None}}
-        rows[name] = judge(shown, known.get(name)) | apart
+    measure = _make_measure(dataset, count, feature_steps, seed, device)
+    real_diversity = _diversity(real)
+    rows: dict[str, Row] = {}
+    for name, images in pictures.items():
+        cell: Cell = {"mean": _diversity(images) / real_diversity, "n": count, "ci95": None}
+        rows[name] = measure(images, classes.get(name)) | {"diversity": cell}
     for name, sampler in samplers.items():
         if isinstance(sampler.model, ConvVae):
             rows[name]["nats"] = _nats(dataset, sampler, seed)
     return GeneratedResult(rows, pictures)
 
 
-def _spread(values: np.ndarray, count: int) -> np.ndarray:
-    """The same rows as `ImageDataset.evenly_spaced` takes."""
+def _evenly_spaced(values: np.ndarray, count: int) -> np.ndarray:
+    """Take the same rows as `ImageDataset.evenly_spaced`."""
     return values[np.linspace(0, len(values) - 1, min(count, len(values))).astype(int)]
 
 
-def _diversity(pictures: np.ndarray) -> float:
-    return diversity(torch.from_numpy(pictures).float())
+def _diversity(images: np.ndarray) -> float:
+    return diversity(torch.from_numpy(images).float())
 
 
-def _judge(dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> Judge:
-    """A classifier for grey pictures with labels, an own feature network for colours; grey ones without labels have
-    neither, and so no column but diversity."""
+def _make_measure(dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> Measure:
+    """Train the network that images are measured with.
+
+    A feature network for colour images, a classifier for grey images with labels. Grey images without labels have
+    neither, so diversity is their only column.
+    """
     if dataset.channels == 3:
         feature_distance = FeatureDistance.fit(
             dataset.evenly_spaced("train", REFERENCE_IMAGES), None, None, steps, seed, device
         )
-        return lambda pictures, _: feature_distance.row(pictures, None, None)
+        return lambda images, _: feature_distance.row(images, None, None)
     if "train" in dataset.labels:
-        return _Classes.of(dataset, count, steps, seed, device).row
+        return _ClassMeasure.of(dataset, count, steps, seed, device).row
     return lambda *_: {}
 
 
 @dataclass(frozen=True)
-class _Classes:
+class _ClassMeasure:
+    """A classifier, and the features that it computes of real training images."""
+
     net: Classifier
     reference: FrechetReference
     device: torch.device
     seed: int
 
     @classmethod
-    def of(cls, dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> "_Classes":
+    def of(cls, dataset: ImageDataset, count: int, steps: int, seed: int, device: torch.device) -> "_ClassMeasure":
         net = train_classifier(dataset, steps, seed, device)
-        features, _ = _seen(net, dataset.evenly_spaced("train", CLASSIFIED), device)
+        features, _ = _classify(net, dataset.evenly_spaced("train", FRECHET_IMAGES), device)
         return cls(net, FrechetReference.of(features, count, seed), device, seed)
 
-    def row(self, pictures: np.ndarray, labels: np.ndarray | None) -> Row:
-        features, probabilities = _seen(self.net, pictures, self.device)
+    def row(self, images: np.ndarray, labels: np.ndarray | None) -> Row:
+        features, probabilities = _classify(self.net, images, self.device)
         row = class_row(probabilities, self.seed) | self.reference.row(features, self.seed)
         return row if labels is None else row | accuracy_row(probabilities, labels, self.seed)
 
 
 @torch.inference_mode()
-def _seen(net: Classifier, pictures: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, D) and probabilities (N, K)."""
+def _classify(net: Classifier, images: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, D) and class probabilities (N, K) of images (N, H, W, C) uint8."""
     features, probabilities = [], []
-    for first in range(0, len(pictures), TOGETHER):
-        shown = from_uint8(pictures[first : first + TOGETHER]).to(device)
-        features.append(net.features(shown))
+    for first in range(0, len(images), BATCH):
+        batch = from_uint8(images[first : first + BATCH]).to(device)
+        features.append(net.features(batch))
         probabilities.append(net.classes(features[-1]).softmax(dim=1))
     return torch.cat(features).cpu().double().numpy(), torch.cat(probabilities).cpu().double().numpy()
 
 
 @torch.inference_mode()
-def _nats(dataset: ImageDataset, sampler: NoiseToImage, seed: int) -> dict[str, Any]:
-    """The bound on the likelihood of each held-out picture, latents drawn once: sum of cross-entropy and KL."""
+def _nats(dataset: ImageDataset, sampler: NoiseToImage, seed: int) -> Cell:
+    """Bound on the negative log-likelihood of held-out images: cross-entropy plus KL, with one latent sample each."""
     test, rng, loss = Images(dataset, "test", sampler.device), make_rng(seed), ImageVaeLoss(1.0)
     bounds: list[torch.Tensor] = []
-    for first in range(0, len(test), TOGETHER):
-        pictures = test.batch(list(range(first, min(first + TOGETHER, len(test)))))
-        logits, mean, log_var = sampler.model(pictures, rng)
-        entropy, kl = loss.parts(logits, mean, log_var, pictures)
+    for first in range(0, len(test), BATCH):
+        images = test.batch(list(range(first, min(first + BATCH, len(test)))))
+        logits, mean, log_var = sampler.model(images, rng)
+        entropy, kl = loss.parts(logits, mean, log_var, images)
         bounds.append(entropy + kl)
     values = torch.cat(bounds).cpu().double().numpy()
     draws = resampled(len(values), seed, 200) @ values / len(values)
@@ -153,23 +163,32 @@ def _nats(dataset: ImageDataset, sampler: NoiseToImage, seed: int) -> dict[str, 
 
 
 @torch.inference_mode()
-def critic_gap(dataset: ImageDataset, checkpoint: Path, samples: int, seed: int) -> dict[str, Any]:
-    """A cell: what a GAN's discriminator says of training pictures less what it says of held-out ones, in its units.
+def critic_gap(dataset: ImageDataset, checkpoint: Path, samples: int, seed: int) -> Cell:
+    """Mean discriminator logit of training images minus that of held-out images: how far it memorises.
 
-    0 where it judges pictures, and more the better it knows the training ones by heart. Raises UserError where the
-    checkpoint can't be read."""
+    It is 0 where the discriminator generalises, and larger the more it has memorised the training images.
+
+    Args:
+        dataset: of real images.
+        checkpoint: of the GAN.
+        samples: images of each part, at most.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: where the checkpoint can't be read.
+    """
     device = pick_device()
     with open_checkpoint(checkpoint, "train_gan") as content:
         _, discriminator = GANS.build(GANS.from_dict(content["config"]))
         discriminator.load_state_dict(content["discriminator"])
     discriminator.to(device).eval()
 
-    def scores(split: Any) -> np.ndarray:
+    def scores(split: Split) -> np.ndarray:
         images = Images(dataset, split, device)
         rows = np.linspace(0, len(images) - 1, min(samples, len(images))).astype(int).tolist()
-        batches = (images.batch(rows[first : first + TOGETHER]) for first in range(0, len(rows), TOGETHER))
+        batches = (images.batch(rows[first : first + BATCH]) for first in range(0, len(rows), BATCH))
         return torch.cat([discriminator(batch)[0].flatten() for batch in batches]).cpu().double().numpy()
 
-    seen, unseen = scores("train"), scores("test")
-    draws = resampled(len(seen), seed) @ seen / len(seen) - resampled(len(unseen), seed + 1) @ unseen / len(unseen)
-    return {"mean": float(seen.mean() - unseen.mean()), "n": len(unseen), "ci95": percentiles(draws)}
+    train, test = scores("train"), scores("test")
+    draws = resampled(len(train), seed) @ train / len(train) - resampled(len(test), seed + 1) @ test / len(test)
+    return {"mean": float(train.mean() - test.mean()), "n": len(test), "ci95": percentiles(draws)}

@@ -1,4 +1,4 @@
-"""The test part as image_models draw it, beside the real pictures and beside what asks for no image_model.
+"""The image table: the test part as trained models render it, next to the real images and to trivial baselines.
 
 Letters: N frames compared, H x W pixels.
 """
@@ -23,21 +23,21 @@ from dancing.metrics.controls import nearest_poses
 from dancing.pose_to_image.inference import PoseToImage
 from dancing.training.device import pick_device
 
-#: Frames in a run of neighbours that pictures are compared over: flicker needs neighbours, variety needs many runs.
+#: Frames in a run of consecutive frames: flicker needs neighbours, diversity needs many runs.
 RUN = 10
 
 
 @dataclass(frozen=True)
 class ImageResult:
-    """Rows of the table of pictures, and the pictures behind them."""
+    """Rows of the image table, and the images that they were measured on."""
 
     rows: dict[str, Row]
     pictures: dict[str, np.ndarray]  # row -> (N, H, W, 3) uint8
     landmarks: np.ndarray  # (N, 33, 2) in [0, 1], the real poses
-    danced: np.ndarray  # (N, H, W, 3) uint8, ours of generated poses
-    danced_landmarks: np.ndarray  # (N, 33, 2)
-    boxes: torch.Tensor  # (N, 4) px, round the real person
-    runs: np.ndarray  # (N,) which run of neighbours a frame is of, from 0
+    danced: np.ndarray  # (N, H, W, 3) uint8, images of generated poses, by "ours"
+    danced_landmarks: np.ndarray  # (N, 33, 2) in [0, 1], the generated poses
+    boxes: torch.Tensor  # (N, 4) px, around the real person
+    runs: np.ndarray  # (N,) number of each frame's run, from 0
 
 
 def evaluate_images(
@@ -49,106 +49,133 @@ def evaluate_images(
     quality: int,
     seed: int,
 ) -> ImageResult:
-    """Paint at most `frames` test poses in runs of neighbours, and measure.
+    """Render test poses in runs of consecutive frames, and measure the images.
 
     Args:
-        dataset: all of whose pieces have pictures.
-        image_models: row names -> trained models; "ours" must be there.
-        dances: generated poses, (T, 33, 2) in [0, 1] one a test piece.
-        frames: pictures compared.
-        feature_steps: batches that the own feature network learns from.
-        quality: x264's constant rate factor, of the row "reencoded".
+        dataset: all of whose pieces have images.
+        image_models: row name -> trained model; "ours" is required.
+        dances: generated poses (T, 33, 2) in [0, 1], for each test piece.
+        frames: number of frames to compare, at most.
+        feature_steps: batches that the feature network is trained on.
+        quality: constant rate factor of x264, for the row "reencoded".
         seed: of the bootstrap and the feature network.
 
     Returns:
-        Rows, all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES` but where said otherwise:
+        Rows with all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES`, except where a part is missing:
 
-        - each image_model's name;
-        - nearest: the training picture whose pose is nearest, what playing real pictures would look like;
-        - shuffled: ours of other poses, the chance level of what looks at the pose;
-        - reencoded: the real pictures, once through the video codec that render writes: what no eye misses;
-        - mean_frame: the mean training picture, which shows nobody; without re-detection;
+        - each model's name;
+        - nearest: the training image with the nearest pose, what playing back real images would score;
+        - reencoded: the real images after one pass through the video codec, a loss that nobody sees;
         - real: the ceiling; without `FIDELITY`, which compares with it;
-        - ours_danced: generated poses, which no real pictures show; `REDETECTION` alone.
+        - shuffled: images of "ours" for other poses, the chance level of metrics that depend on the pose;
+        - mean_frame: the mean training image, which shows no person; without `REDETECTION`;
+        - ours_danced: images of generated poses, for which there are no real images; `REDETECTION` only.
 
     Raises:
-        UserError: where there is no test part, or no picture to learn features from.
+        UserError: where there is no test part, or no image to train the feature network on.
     """
     pieces = held_out(dataset)
-    train = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
     cut = _runs([len(piece) for piece in pieces], frames)
     real = np.concatenate([dataset.frames(pieces[i], start, stop) for i, start, stop in cut])
     poses = [pieces[i].landmarks[start:stop] for i, start, stop in cut]
     danced_poses = [dances[i][start:stop] for i, start, stop in cut]
     landmarks, visibility = np.concatenate(poses), np.concatenate([pieces[i].visibility[a:b] for i, a, b in cut])
+    danced_landmarks = np.concatenate(danced_poses)
     runs = np.repeat(np.arange(len(cut)), [stop - start for _, start, stop in cut])
 
+    train, train_landmarks = _training_images(dataset)
     clips = [pieces[i].clip for i, _, _ in cut]
     pictures = {
-        name: _painted(image_model, poses, [image_model.setups[clip] for clip in clips])
-        for name, image_model in image_models.items()
+        name: _render(model, poses, [model.setups[clip] for clip in clips]) for name, model in image_models.items()
     }
-    library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a row for each of `train`
-    nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
-    pictures["nearest"] = np.stack([dataset.frame(*train[row]) for row in nearest])
+    pictures["nearest"] = _nearest(dataset, landmarks)
     pictures["reencoded"] = _reencoded(real, dataset.fps, quality)
     pictures["real"] = real
-    danced = _painted(image_models["ours"], danced_poses, [0] * len(cut))
+    danced = _render(image_models["ours"], danced_poses, [0] * len(cut))
     found = _redetected(pictures | {"ours_danced": danced})
 
-    # Whole runs change places: those are the model's images of the other poses, not generated again.
+    # Whole runs are exchanged, so that their images need not be generated and their poses not be detected again.
     elsewhere = np.roll(np.arange(len(real)), RUN * (len(cut) // 2) or len(real) // 2)
     pictures["shuffled"], found["shuffled"] = pictures["ours"][elsewhere], found["ours"][elsewhere]
-    some = np.linspace(0, len(train) - 1, min(REFERENCE_IMAGES, len(train))).astype(int)
-    learnt = np.stack([dataset.frame(*train[row]) for row in some])
-    pictures["mean_frame"] = np.repeat(learnt.mean(axis=0, keepdims=True).round().astype(np.uint8), len(real), axis=0)
+    pictures["mean_frame"] = np.repeat(train.mean(axis=0, keepdims=True).round().astype(np.uint8), len(real), axis=0)
 
     boxes = image.person_boxes(landmarks, visibility, dataset.width, dataset.height)
     steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
-    feature_distance = FeatureDistance.fit(learnt, library[some], runs, feature_steps, seed, pick_device())
-
-    def row(name: str) -> Row:
-        shown, cells = image.as_tensor(pictures[name]), Row()
-        if name != "real":
-            cells |= image_table.fidelity_row(shown, image.as_tensor(real), boxes, runs, seed)
-        if name in found:
-            cells |= redetection(found[name], landmarks, visibility)
-        return cells | steadiness.row(shown, runs, seed) | feature_distance.row(pictures[name], landmarks, runs)
-
-    def redetection(detected: np.ndarray, asked: np.ndarray, seen: np.ndarray) -> Row:
-        return image_table.redetection_row(detected, asked, seen, dataset.width, dataset.height, runs, seed)
-
-    danced_landmarks = np.concatenate(danced_poses)
-    rows = {name: row(name) for name in pictures}
-    rows["ours_danced"] = redetection(found["ours_danced"], danced_landmarks, np.ones_like(visibility))
+    feature_distance = FeatureDistance.fit(train, train_landmarks, runs, feature_steps, seed, pick_device())
+    measure = _Measure(landmarks, visibility, runs, steadiness, feature_distance, seed)
+    rows = {name: measure.row(images, found.get(name), name != "real") for name, images in pictures.items()}
+    rows["ours_danced"] = measure.redetection(found["ours_danced"], danced_landmarks, np.ones_like(visibility))
     return ImageResult(rows, pictures, landmarks, danced, danced_landmarks, boxes, runs)
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """The real frames, and what sets of images are compared with them by."""
+
+    landmarks: np.ndarray  # (N, 33, 2)
+    visibility: np.ndarray  # (N, 33)
+    runs: np.ndarray  # (N,)
+    steadiness: image_table.Steadiness
+    feature_distance: FeatureDistance
+    seed: int
+
+    def row(self, images: np.ndarray, detected: np.ndarray | None, fidelity: bool) -> Row:
+        """Row of images (N, H, W, 3) uint8; detected: (N, 33, 2) the poses found in them, None: no `REDETECTION`."""
+        generated, row = image.as_tensor(images), Row()
+        if fidelity:
+            real, boxes = self.steadiness.real, self.steadiness.boxes
+            row |= image_table.fidelity_row(generated, real, boxes, self.runs, self.seed)
+        if detected is not None:
+            row |= self.redetection(detected, self.landmarks, self.visibility)
+        row |= self.steadiness.row(generated, self.runs, self.seed)
+        return row | self.feature_distance.row(images, self.landmarks, self.runs)
+
+    def redetection(self, detected: np.ndarray, landmarks: np.ndarray, visibility: np.ndarray) -> Row:
+        height, width = self.steadiness.real.shape[2:]
+        return image_table.redetection_row(detected, landmarks, visibility, width, height, self.runs, self.seed)
+
+
 def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
-    """(piece, start, stop) of runs of `RUN` neighbours, evenly spaced over the pieces, `frames` in all at most."""
+    """(piece, start, stop) of runs of `RUN` consecutive frames, evenly spaced over all pieces; `frames` in all."""
     candidates = [(i, s, min(s + RUN, n)) for i, n in enumerate(lengths) for s in range(0, max(n - RUN + 1, 1), RUN)]
     count = max(1, min(frames // RUN, len(candidates)))
     return [candidates[k] for k in np.linspace(0, len(candidates) - 1, count).astype(int)]
 
 
-def _painted(image_model: PoseToImage, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
-    """Run by run, each in its camera set-up: a picture may depend on the one before it."""
-    return np.stack([shot for run, setup in zip(poses, setups, strict=True) for shot in image_model.render(run, setup)])
+def _training_images(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """At most `REFERENCE_IMAGES` training images (n, H, W, 3) uint8, evenly spaced, and their poses (n, 33, 2)."""
+    rows = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
+    some = np.linspace(0, len(rows) - 1, min(REFERENCE_IMAGES, len(rows))).astype(int)
+    images = np.stack([dataset.frame(*rows[row]) for row in some])
+    return images, np.stack([rows[row][0].landmarks[rows[row][1]] for row in some])
 
 
-def _reencoded(pictures: np.ndarray, fps: int, quality: int) -> np.ndarray:
-    """(N, H, W, 3) uint8 -> the same through H.264 and back."""
-    height, width = pictures.shape[1:3]
+def _nearest(dataset: Dataset, landmarks: np.ndarray) -> np.ndarray:
+    """The training image (N, H, W, 3) uint8 whose pose is nearest to each of some poses (N, 33, 2)."""
+    rows = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
+    library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a pose for each of `rows`
+    nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
+    return np.stack([dataset.frame(*rows[row]) for row in nearest])
+
+
+def _render(model: PoseToImage, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
+    """Images (N, H, W, 3) uint8 of runs of poses (n, 33, 2), each in its camera set-up."""
+    return np.stack([frame for run, setup in zip(poses, setups, strict=True) for frame in model.render(run, setup)])
+
+
+def _reencoded(images: np.ndarray, fps: int, quality: int) -> np.ndarray:
+    """Images (N, H, W, 3) uint8, encoded as H.264 and decoded."""
+    height, width = images.shape[1:3]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "real.mp4"
         with VideoWriter(path, fps, width, height, crf=quality) as video:
-            for picture in pictures:
-                video.write(picture)
+            for frame in images:
+                video.write(frame)
         return np.stack(list(read_frames(path, fps)))
 
 
 def _redetected(pictures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The poses found in the pictures of every row, (N, 33, 2) each; a process a core, since a detector uses one."""
+    """Detect the poses (N, 33, 2) in the images of every row, in several processes: a detector uses one core."""
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(-1), len(pictures)))
-    found = parallel(joblib.delayed(detection.detect_still)(shown) for shown in pictures.values())
+    found = parallel(joblib.delayed(detection.detect_still)(images) for images in pictures.values())
     return {name: landmarks for name, (landmarks, _) in zip(pictures, found, strict=True)}

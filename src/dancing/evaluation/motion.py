@@ -1,6 +1,6 @@
-"""The table of motion: trained pose_models on the test songs, beside chance, controls and the real dance.
+"""The motion table: trained models on the songs of the test part, next to chance, controls and real dance.
 
-Letters: T frames of a dance.
+Letters: T frames of a dance, F audio features, S time stretches, P periods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ import numpy as np
 from dancing.clips.dataset import Dataset, Piece
 from dancing.evaluation.common import held_out
 from dancing.metrics import controls
+from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.motion import Motion, mean, prepare
 from dancing.metrics.rhythm import LockingSpectrum, locking_spectrum
 from dancing.metrics.table import (
     AMOUNT,
     Reference,
-    Row,
     Takes,
     amount_scores,
     rhythm_row,
@@ -27,39 +27,40 @@ from dancing.music_to_pose.beat_warping import warp_to_beats
 from dancing.music_to_pose.inference import MusicToPose
 from dancing.music_to_pose.retrieval import Retrieval
 
-LONG = 60.0  # s, of the dance that shows whether a dancer dies down
+LONG = 60.0  # s, of the dance that shows whether motion dies down
 
 
 @dataclass(frozen=True)
 class MotionResult:
-    """Rows of the table of motion, and what lies behind them."""
+    """Rows of the motion table, and the dances and spectra that they were measured on."""
 
     rows: dict[str, Row]
-    dances: dict[str, list[np.ndarray]]  # row -> (T, 33, 2) in [0, 1], one a test piece: its first take
+    dances: dict[str, list[np.ndarray]]  # row -> (T, 33, 2) in [0, 1] for each test piece, its first take
     locking: dict[str, np.ndarray]  # row -> (S, P + 1), `LockingSpectrum.relative` over `STRETCHES`, mean over songs
 
 
 def evaluate_motion(
     dataset: Dataset, pose_models: Mapping[str, MusicToPose], temperature: float, seeds: int, seed: int
 ) -> MotionResult:
-    """Dance to every test song and measure.
+    """Generate dances to every test song and measure them.
 
     Args:
-        pose_models: row names -> trained models; "ours" must be there, and has rows beside it that others don't.
-        temperature: of every dance.
-        seeds: takes of every song by every dancer.
+        dataset: of clips with music and poses.
+        pose_models: row name -> trained model; "ours" is required, and has additional rows.
+        temperature: of the sampling.
+        seeds: takes of each song by each model.
         seed: of the bootstrap, the nulls, the jitter and the wrong songs.
 
     Returns:
-        Rows, all of `METRICS` but where said otherwise:
+        Rows with all of `METRICS`, except where only a part of them is given:
 
-        - each dancer's name;
+        - each model's name;
         - ours_beat_warped: ours after `warp_to_beats`;
         - retrieval, frozen, jitter: the controls;
         - real: the ceiling;
-        - ours_to_other_music, real_to_other_music: the same dances against wrong beats, `RHYTHM` alone: chance;
-        - ours_60s: dances of a minute at least, the song repeated where it is shorter, `AMOUNT` alone: a dancer who
-          dies down shows.
+        - ours_to_other_music, real_to_other_music: chance; the same dances with wrong beats, `RHYTHM` only;
+        - ours_60s: dances of at least a minute, with shorter songs repeated, `AMOUNT` only: shows whether motion dies
+          down.
 
     Raises:
         UserError: where there is no test part.
@@ -75,11 +76,11 @@ def evaluate_motion(
     clips, beats = [piece.clip for piece in pieces], [piece.beats for piece in pieces]
     reference = Reference.of(real, clips, train, [piece.clip for piece in dataset.split("train")], seed)
 
-    def measured(dance: np.ndarray) -> Motion:
-        """A made dance, of which every landmark that a real one shows is known."""
+    def prepared(dance: np.ndarray) -> Motion:
+        """Prepare a generated dance: all landmarks are visible, those that count are kept."""
         return prepare(dance, np.ones(dance.shape[:2]), *size).only(reference.seen)
 
-    motions = {name: [[measured(dance) for dance in dances] for dances in part] for name, part in takes.items()}
+    motions = {name: [[prepared(dance) for dance in dances] for dances in part] for name, part in takes.items()}
     motions["real"] = [[dance.only(reference.seen)] for dance in real]
     spectra = {name: _spectra(part, beats) for name, part in motions.items()}
     rows = {name: summarise(part, spectra[name], beats, clips, reference, seed) for name, part in motions.items()}
@@ -91,13 +92,13 @@ def evaluate_motion(
         rows[other] = rhythm_row(motions[name], spectra[other], wrong, clips, seed)
 
     long = [
-        measured(pose_models["ours"].generate(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces
+        prepared(pose_models["ours"].generate(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces
     ]
     rows["ours_60s"] = song_means([[amount_scores(dance, reference)] for dance in long], clips, AMOUNT, seed)
 
-    shown = {name: [dances[0] for dances in part] for name, part in takes.items()}
-    shown["real"] = [piece.landmarks for piece in pieces]
-    return MotionResult(rows, shown, {name: _mean_spectrum(part) for name, part in spectra.items()})
+    first_takes = {name: [dances[0] for dances in part] for name, part in takes.items()}
+    first_takes["real"] = [piece.landmarks for piece in pieces]
+    return MotionResult(rows, first_takes, {name: _mean_spectrum(part) for name, part in spectra.items()})
 
 
 def _takes(
@@ -108,10 +109,10 @@ def _takes(
     seeds: int,
     seed: int,
 ) -> dict[str, list[list[np.ndarray]]]:
-    """Every made dance: row -> [piece][take] (T, 33, 2)."""
+    """Dances of the models and the controls: row -> [piece][take] (T, 33, 2) in [0, 1]."""
     takes = {
-        name: [[dancer.generate(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
-        for name, dancer in pose_models.items()
+        name: [[model.generate(piece.audio, s, temperature) for s in range(seeds)] for piece in pieces]
+        for name, model in pose_models.items()
     }
     pixels, size = np.array([dataset.width, dataset.height]), (dataset.fps, dataset.width, dataset.height)
     takes["ours_beat_warped"] = [
@@ -126,15 +127,16 @@ def _takes(
 
 
 def _spectra(motions: Takes, beats: Sequence[np.ndarray]) -> list[list[LockingSpectrum]]:
+    """Locking spectrum of each take of each piece."""
     return [[locking_spectrum(take, music) for take in takes] for takes, music in zip(motions, beats, strict=True)]
 
 
 def _mean_spectrum(spectra: Sequence[Sequence[LockingSpectrum]]) -> np.ndarray:
-    """Over takes, then over the songs for which it can be told; (S, P + 1)."""
+    """Mean over takes, then over the songs whose spectrum is defined: (S, P + 1)."""
     songs = [mean(np.array([take.relative for take in takes]), axis=0) for takes in spectra]
     return mean(np.array(songs), axis=0)
 
 
 def _at_least(audio: np.ndarray, fps: int, seconds: float = LONG) -> np.ndarray:
-    """A song's features end to end until they last: (T, F) -> (T', F)."""
+    """Repeat a song's features until they last: (T, F) -> (T', F)."""
     return np.tile(audio, (int(np.ceil(seconds * fps / len(audio))), 1))

@@ -1,9 +1,9 @@
-"""The tables to look at.
+"""Plots, sheets and a video of what the motion table and the image table measure.
 
-Motion: speed over the beats, skeletons, tempo locking, latents, and a video to listen to. Pictures: side by side, the
-worst ones, and where they flicker.
+Of motion: speed over beats, skeletons, tempo locking, latents, and a comparison video with sound. Of images: samples
+side by side, the worst ones, and a map of the flicker.
 
-Letters: T frames of a dance, N pictures compared, H x W pixels.
+Letters: T frames of a dance, N frames compared, H x W pixels.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -23,104 +23,110 @@ from dancing.metrics.motion import FPS, prepare
 from dancing.metrics.rhythm import PERIODS, STRETCHES, WRONG, body_speed
 from dancing.render import panels, plots
 
-#: Rows of the table that are shown, where they are there, in this order.
+#: Rows of the motion table that are shown, in this order, if they exist.
 SHOWN = ("real", "ours", "lstm", "retrieval")
-SPEED_SONGS, SPEED_SECONDS = 6, 15.0  # songs at most, evenly spaced over the test part; their beginnings
-STRIP_SECONDS, STRIP_COLUMNS = 3.0, 12  # the middle of the first song, a quarter of a second a step
+#: The same for the image table.
+IMAGES_SHOWN = ("real", "ours", "dense")
+SPEED_SONGS, SPEED_SECONDS = 6, 15.0  # songs at most, evenly spaced over the test part; length from their start
+STRIP_SECONDS, STRIP_COLUMNS = 3.0, 12  # from the middle of the first song, a quarter of a second a step
 TRAIL_SECONDS = 0.5
-VIDEO_SECONDS = 20.0  # the first song's beginning, at most
-PAINTED = ("real", "ours", "dense")  # rows of the table of pictures, likewise
-SAMPLES, WORST = 12, 8  # pictures side by side
-WORST_ERROR = 0.5  # of the range, in white
-CELL_HEIGHT, PANEL_HEIGHT = 200, 288  # px, of a skeleton in a picture and in the video
+VIDEO_SECONDS = 20.0  # at most, from the start of the first song
+SAMPLES, WORST = 12, 8  # frames side by side
+WORST_ERROR = 0.5  # the error, for images in [0, 1], that is shown in the brightest colour
+CELL_HEIGHT, PANEL_HEIGHT = 200, 288  # px, of a skeleton in a sheet and in the video
 
 
-def save_speeds(path: Path, dataset: Dataset, moved: MotionResult) -> None:
-    """Body speed over the beats, a panel a song: what motion beats are the minima of."""
+def save_speeds(path: Path, dataset: Dataset, result: MotionResult) -> None:
+    """Plot body speed, whose minima are the motion beats, with the beats of the music: one panel per song."""
     pieces = held_out(dataset)
     speeds: dict[str, dict[str, np.ndarray]] = {}
     for i in np.linspace(0, len(pieces) - 1, min(len(pieces), SPEED_SONGS)).round().astype(int):
         piece = pieces[i]
-        # All are masked where the real dancer is not seen: like is compared with like.
-        seen = (piece.visibility, dataset.fps, dataset.width, dataset.height)
+        # Every dance gets the real dance's visibility, so that all speeds are of the same joints.
+        real = (piece.visibility, dataset.fps, dataset.width, dataset.height)
         speeds[piece.name] = {
-            name: body_speed(prepare(moved.dances[name][i], *seen))[: round(SPEED_SECONDS * FPS)]
-            for name in _shown(moved.dances)
+            name: body_speed(prepare(result.dances[name][i], *real))[: round(SPEED_SECONDS * FPS)]
+            for name in _shown(result.dances)
         }
     beats = {piece.name: piece.beats for piece in pieces}
     plots.save_figure(path, plots.speed_over_beats(speeds, beats, FPS))
 
 
-def save_strip(path: Path, dataset: Dataset, moved: MotionResult) -> None:
-    """The dances to the first song at the same moments."""
-    frames = len(moved.dances["real"][0])
+def save_strip(path: Path, dataset: Dataset, result: MotionResult) -> None:
+    """Draw the dances to the first song as rows of skeletons at the same moments."""
+    frames = len(result.dances["real"][0])
     span = min(round(STRIP_SECONDS * dataset.fps), frames)
     start = (frames - span) // 2
-    dances, shape = _first_song(dataset, moved, slice(start, start + span))
+    dances, shape = _first_song(dataset, result, slice(start, start + span))
     plots.save_picture(path, plots.dance_strip(dances, CELL_HEIGHT, round(CELL_HEIGHT * shape), STRIP_COLUMNS))
 
 
-def save_locking(path: Path, moved: MotionResult) -> None:
-    """Tempo locking at the music's tempo and at wrong ones, mean over the songs."""
-    spectra = {name: moved.locking[name] for name in _shown(moved.locking, "ours_to_other_music")}
+def save_locking(path: Path, result: MotionResult) -> None:
+    """Plot tempo locking at the music's tempo and at wrong tempi, mean over songs."""
+    spectra = {name: result.locking[name] for name in _shown(result.locking, "ours_to_other_music")}
     panels = [*(f"once in {n} beats" if n > 1 else "every beat" for n in PERIODS), "all together"]
     plots.save_figure(path, plots.locking_spectra(spectra, STRETCHES, WRONG, panels))
 
 
 def save_traversal(path: Path, dataset: Dataset, traversal: np.ndarray, values: Sequence[float]) -> None:
-    """What each latent does at the moment at which it does most, and in the half second before.
+    """Draw what each latent dimension changes, at the moment when it changes the pose most.
 
-    traversal: (dims, V, T, 33, 2), dances in which one dimension, the most active first, is given each of V values.
+    Args:
+        path: file to write.
+        dataset: of the dances.
+        traversal: (dims, V, T, 33, 2) in [0, 1], dances in which one dimension is set to each of V values; the most
+            active dimension comes first.
+        values: (V,), in standard deviations.
     """
     frames = traversal.shape[2]
     trail = min(round(TRAIL_SECONDS * dataset.fps), frames - 1)
     apart = np.nan_to_num(traversal.std(axis=1)).sum(axis=(2, 3))  # (dims, T)
     moments = trail + apart[:, trail:].argmax(axis=1)
-    shown = np.stack([dances[:, m - trail : m + 1] for dances, m in zip(traversal, moments, strict=True)])
-    (near,), shape = plots.close_up([shown], dataset.width, dataset.height)
+    excerpts = np.stack([dances[:, m - trail : m + 1] for dances, m in zip(traversal, moments, strict=True)])
+    (near,), shape = plots.close_up([excerpts], dataset.width, dataset.height)
     names = [f"latent {n}" for n in range(1, len(traversal) + 1)]
     sheet = plots.latent_traversal(near, values, names, CELL_HEIGHT, round(CELL_HEIGHT * shape))
     plots.save_picture(path, sheet)
 
 
-def save_samples(path: Path, painted: ImageResult) -> None:
-    """Held-out poses, evenly spread, as everybody paints them."""
-    some = np.linspace(0, len(painted.landmarks) - 1, min(SAMPLES, len(painted.landmarks))).astype(int)
-    shown = {name: painted.pictures[name][some] for name in PAINTED if name in painted.pictures}
-    _save_columns(path, {"pose": painted.landmarks[some], **shown})
+def save_samples(path: Path, result: ImageResult) -> None:
+    """Draw evenly spaced held-out poses next to the images of every row of `IMAGES_SHOWN`."""
+    some = np.linspace(0, len(result.landmarks) - 1, min(SAMPLES, len(result.landmarks))).astype(int)
+    shown = {name: result.pictures[name][some] for name in IMAGES_SHOWN if name in result.pictures}
+    _save_columns(path, {"pose": result.landmarks[some], **shown})
 
 
-def save_danced(path: Path, painted: ImageResult) -> None:
-    """Generated poses, evenly spread, as ours paints them."""
-    some = np.linspace(0, len(painted.danced) - 1, min(SAMPLES, len(painted.danced))).astype(int)
-    _save_columns(path, {"danced": painted.danced_landmarks[some], "ours": painted.danced[some]})
+def save_danced(path: Path, result: ImageResult) -> None:
+    """Draw evenly spaced generated poses next to the images of "ours"."""
+    some = np.linspace(0, len(result.danced) - 1, min(SAMPLES, len(result.danced))).astype(int)
+    _save_columns(path, {"danced": result.danced_landmarks[some], "ours": result.danced[some]})
 
 
-def save_worst(path: Path, painted: ImageResult) -> None:
-    """Where ours is least like the real person (SSIM of the crop), worst first, with the absolute error.
+def save_worst(path: Path, result: ImageResult) -> None:
+    """Draw the frames of "ours" with the lowest SSIM in the person's box, worst first, and their absolute error.
 
-    One frame of a run of neighbours, which would all show the same.
+    Only the worst frame of each run, because neighbouring frames look the same.
     """
-    real, ours = painted.pictures["real"], painted.pictures["ours"]
-    scores = ssim(as_tensor(ours), as_tensor(real), painted.boxes).numpy()
-    _, firsts = np.unique(painted.runs[np.argsort(scores)], return_index=True)
+    real, ours = result.pictures["real"], result.pictures["ours"]
+    scores = ssim(as_tensor(ours), as_tensor(real), result.boxes).numpy()
+    _, firsts = np.unique(result.runs[np.argsort(scores)], return_index=True)
     worst = np.argsort(scores)[np.sort(firsts)[:WORST]]
     errors = np.abs(ours[worst].astype(float) - real[worst]).mean(axis=-1) / 255  # (n, H, W)
     shown = {"real": real[worst], "ours": ours[worst], "error": plots.heat(errors, WORST_ERROR)}
-    _save_columns(path, {"pose": painted.landmarks[worst], **shown})
+    _save_columns(path, {"pose": result.landmarks[worst], **shown})
 
 
-def save_flicker(path: Path, painted: ImageResult) -> None:
-    """Mean absolute change from frame to frame of every pixel while it lies outside the person's box; grey: never."""
-    height, width = painted.pictures["real"].shape[1:3]
-    person = inside(painted.boxes, height, width).numpy()
-    together = np.diff(painted.runs) == 0
-    outside = ~(person[1:] | person[:-1])[together]  # (pairs, H, W)
+def save_flicker(path: Path, result: ImageResult) -> None:
+    """Plot each pixel's mean absolute change from frame to frame while it is outside the person's box; grey: never."""
+    height, width = result.pictures["real"].shape[1:3]
+    person = inside(result.boxes, height, width).numpy()
+    same_run = np.diff(result.runs) == 0
+    outside = ~(person[1:] | person[:-1])[same_run]  # (pairs, H, W)
     counts = outside.sum(axis=0)
     shown = {}
-    for name in (name for name in PAINTED if name in painted.pictures):
-        pictures = painted.pictures[name].astype(np.float32) / 255
-        changes = np.abs(pictures[1:] - pictures[:-1]).mean(axis=-1)[together]
+    for name in (name for name in IMAGES_SHOWN if name in result.pictures):
+        pictures = result.pictures[name].astype(np.float32) / 255
+        changes = np.abs(pictures[1:] - pictures[:-1]).mean(axis=-1)[same_run]
         shown[name] = np.where(counts > 0, (changes * outside).sum(axis=0) / np.maximum(counts, 1), np.nan)
     plots.save_figure(path, plots.maps(shown, "mean absolute change a frame, of a range of 1, outside the person"))
 
@@ -131,12 +137,19 @@ def _save_columns(path: Path, shown: Mapping[str, np.ndarray]) -> None:
 
 
 def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
-    """What is heard in the comparison: the first test song from its start, (n, 2) at `SOUND_RATE`.
+    """Read the sound of the comparison video: the first test song from its start.
 
-    Read it before the hard work: a comparison without its music would tell nothing, so there is none.
+    Call it before the evaluation, which is slow: without the sound there is no comparison video.
+
+    Args:
+        dataset: of the clips.
+        clips: folder of the clips.
+
+    Returns:
+        (n, 2) at `SOUND_RATE`, of at most `VIDEO_SECONDS`.
 
     Raises:
-        UserError: where the clip is gone or has no sound that can be read, or there is no test part.
+        UserError: where the clip is missing or has no readable sound, or there is no test part.
     """
     piece = held_out(dataset)[0]
     try:
@@ -146,29 +159,37 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
             f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
             "the clips that are there"
         ) from error
-    # Where the sound ends before the piece begins, one sample is left, and silence follows.
+    # Where the sound ends before the piece begins, one sample is kept; the video is silent after it.
     start = min(round(piece.start * SOUND_RATE), len(sound) - 1)
-    return sound[start : start + round(VIDEO_SECONDS * SOUND_RATE)].copy()  # a long clip's rest is let go
+    return sound[start : start + round(VIDEO_SECONDS * SOUND_RATE)].copy()  # frees the rest of a long clip
 
 
-def save_comparison(path: Path, dataset: Dataset, moved: MotionResult, sound: np.ndarray) -> None:
-    """A video of the dances to the first song, side by side, with its `first_sound`."""
-    dances, shape = _first_song(dataset, moved, slice(round(VIDEO_SECONDS * dataset.fps)))
+def save_comparison(path: Path, dataset: Dataset, result: MotionResult, sound: np.ndarray) -> None:
+    """Write a video of the dances to the first song, side by side, with the song's sound.
+
+    Args:
+        path: file to write.
+        dataset: of the dances.
+        result: evaluated dances.
+        sound: (n, 2), from `first_sound`.
+    """
+    dances, shape = _first_song(dataset, result, slice(round(VIDEO_SECONDS * dataset.fps)))
     width = 2 * round(PANEL_HEIGHT * shape / 2)  # even, as H.264 wants it
     shown = {name: panels.skeletons(dance, PANEL_HEIGHT, width) for name, dance in dances.items()}
     size = {"width": len(dances) * width, "height": PANEL_HEIGHT + panels.CAPTION_HEIGHT}
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, dataset.fps, **size, audio=sound, sample_rate=SOUND_RATE, crf=23) as video:
-        for picture in panels.captioned(shown, width):
-            video.write(picture)
+        for frame in panels.captioned(shown, width):
+            video.write(frame)
 
 
-def _first_song(dataset: Dataset, moved: MotionResult, frames: slice) -> tuple[dict[str, np.ndarray], float]:
-    """These frames of everybody's dance to the first song as one near camera sees them, and its width over height."""
-    names = _shown(moved.dances)
-    near, shape = plots.close_up([moved.dances[name][0][frames] for name in names], dataset.width, dataset.height)
+def _first_song(dataset: Dataset, result: MotionResult, frames: slice) -> tuple[dict[str, np.ndarray], float]:
+    """Close-up of some frames of the dances to the first song, by row, and its width over its height."""
+    names = _shown(result.dances)
+    near, shape = plots.close_up([result.dances[name][0][frames] for name in names], dataset.width, dataset.height)
     return dict(zip(names, near, strict=True)), shape
 
 
 def _shown(rows: Container[str], *more: str) -> list[str]:
+    """Names of the motion table's rows that are shown."""
     return [name for name in (*SHOWN, *more) if name in rows]

@@ -1,6 +1,6 @@
-"""How like real ones generated pictures are, as a set: no picture belongs to another.
+"""Distance of a set of generated images from real ones: the sets are compared, not pairs of images.
 
-Letters: N pictures, H x W, D features.
+Letters: N images, H x W pixels, C channels, D features.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from dancing.features.train_features import person, scaled, train_features
 from dancing.metrics.bootstrap_cells import Clips, Row
 from dancing.metrics.feature_reference import FeatureReference
 
-#: Real training pictures that features are learnt from, evenly spread; every other of them is the reference.
+#: Real training images, evenly spaced, that the network is trained on. Every second one is in the reference.
 REFERENCE_IMAGES = 600
-FEATURE_SEED = 1000  # added to the seed: whatever drew the pictures was trained with, this is another network
+FEATURE_SEED = 1000  # added to the seed, so that this network is independent of those that made the images
 
 
-def diversity(pictures: torch.Tensor) -> float:
-    """Root mean squared distance of two different pictures of (N, C, H, W), a pixel."""
-    flat = pictures.flatten(1)
-    # The mean squared distance of pairs is twice the variance about the mean picture.
+def diversity(images: torch.Tensor) -> float:
+    """Root mean squared difference of two different images of (N, C, H, W), per value, in the unit of the images."""
+    flat = images.flatten(1)
+    # The mean squared difference of pairs is twice the variance.
     return float((2 * flat.var(dim=0, unbiased=True)).mean().sqrt())
 
 
 @dataclass(frozen=True)
 class FeatureDistance:
-    """An own feature network and how it sees real training pictures."""
+    """A trained feature network and the features of real training images."""
 
     net: FeatureNet
     reference: FeatureReference
@@ -35,36 +35,47 @@ class FeatureDistance:
 
     @classmethod
     def fit(
-        cls, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None, steps: int, seed: int,
+        cls, images: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None, steps: int, seed: int,
         device: torch.device,
     ) -> "FeatureDistance":  # fmt: skip
-        """The network learns how real pictures are spoilt, in `steps` batches.
+        """Train the network on real images and compute the reference.
 
-        pictures: (N, H, W, 3) uint8, at most `REFERENCE_IMAGES` of the training part. landmarks: (N, 33, 2), of the person
-        who alone is looked at; None: the whole picture is. clips: which run of neighbours each picture of the sets to come
-        is of; None: each is one by itself, and the sets are as large as the reference.
+        Args:
+            images: (N, H, W, 3) uint8, at most `REFERENCE_IMAGES` of the training part; H and W multiples of 8.
+            landmarks: (N, 33, 2) in [0, 1]: features are of the person only; None: of the whole image.
+            clips: identifiers of the runs of neighbouring frames, as for `row`, of the sets that will be measured, for
+                the floor of MMD; None: every image is a run, and the sets are as large as the reference.
+            steps: batches of the training.
+            seed: of the network and the bootstrap.
+            device: to train on.
         """
-        net, _ = train_features(pictures, landmarks, steps, seed + FEATURE_SEED, device)
-        features = _pooled(net, pictures[::2], None if landmarks is None else landmarks[::2])
+        net, _ = train_features(images, landmarks, steps, seed + FEATURE_SEED, device)
+        features = _pooled(net, images[::2], None if landmarks is None else landmarks[::2])
         clips = range(len(features)) if clips is None else clips
         return cls(net, FeatureReference.of(features, clips, seed), seed)
 
-    def row(self, pictures: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None) -> Row:
-        """`FEATURES` of pictures (N, H, W, 3) uint8: MMD, its ratio to the floor, density, coverage; the rest as of
-        `fit`."""
-        clips = range(len(pictures)) if clips is None else clips
-        return self.reference.row(_pooled(self.net, pictures, landmarks), clips, self.seed)
+    def row(self, images: np.ndarray, landmarks: np.ndarray | None, clips: Clips | None) -> Row:
+        """Cells of `feature_reference.FEATURES`: MMD, its ratio to the floor, density, coverage.
+
+        Args:
+            images: (N, H, W, 3) uint8, the set to measure.
+            landmarks: (N, 33, 2) in [0, 1], the poses in them; None where `fit` had none.
+            clips: (N,) identifier of the run of neighbouring frames that each image is from; None: every image is a
+                run.
+        """
+        clips = range(len(images)) if clips is None else clips
+        return self.reference.row(_pooled(self.net, images, landmarks), clips, self.seed)
 
 
 @torch.no_grad()
-def _pooled(net: FeatureNet, pictures: np.ndarray, landmarks: np.ndarray | None, batch: int = 32) -> np.ndarray:
-    """Pictures (N, H, W, 3) uint8 in the network's eyes, (N, D): the person of `landmarks`, or all of the picture."""
+def _pooled(net: FeatureNet, images: np.ndarray, landmarks: np.ndarray | None, batch: int = 32) -> np.ndarray:
+    """Features (N, D) of images (N, H, W, 3) uint8: of the person of `landmarks`, or of the whole image."""
     device = next(net.parameters()).device
     features = []
-    for first in range(0, len(pictures), batch):
-        shown = scaled(pictures[first : first + batch]).to(device)
-        where = torch.ones_like(shown[:, :1])
+    for first in range(0, len(images), batch):
+        x = scaled(images[first : first + batch]).to(device)
+        where = torch.ones_like(x[:, :1])
         if landmarks is not None:
-            where = person(torch.from_numpy(landmarks[first : first + batch]).to(device), *shown.shape[2:])
-        features.append(net.pooled(shown, where).cpu())
+            where = person(torch.from_numpy(landmarks[first : first + batch]).to(device), *x.shape[2:])
+        features.append(net.pooled(x, where).cpu())
     return torch.cat(features).numpy()

@@ -1,7 +1,7 @@
-"""A small network that sees pictures as features: what a perceptual loss, or a distance between sets, is measured in.
+"""A small convolutional network whose features sets of images are compared in.
 
-`training/features.py` trains it on the project's own pictures. Nobody's weights are bundled, so what is measured in it
-is called own-feature, never FID or KID. Letters: B batch, C channels, H x W picture, D = 30 C pooled features.
+`train_features` trains it on the project's own images. Letters: B batch, C channels, H x W image, D = 30 C pooled
+features.
 """
 
 import torch
@@ -10,9 +10,16 @@ from torch import nn
 
 
 class FeatureNet(nn.Module):
-    """Four levels of convolutions, each half as large as the one before and twice as wide.
+    """Four levels of convolutions, each with half the resolution and twice the channels of the one before.
 
-    No normalisation anywhere: it would take out the contrast by which a blurred picture differs from a sharp one.
+    Without normalisation, which would remove differences in contrast, for example between sharp and blurred images.
+
+    Args:
+        channels: C, of the first level.
+
+    Attributes:
+        widths: channels of each level.
+        pooled_size: D.
     """
 
     def __init__(self, channels: int = 12) -> None:
@@ -23,34 +30,43 @@ class FeatureNet(nn.Module):
             self.levels.append(nn.Sequential(*_conv(inputs, outputs, stride=2), *_conv(outputs, outputs)))
         self.pooled_size = 2 * sum(self.widths)
 
-    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Pictures (B, 3, H, W) in [-1, 1], H and W multiples of 8 -> every level's output, fine to coarse.
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the output of every level, fine to coarse.
 
-        (B, C, H, W), (B, 2C, H / 2, W / 2), (B, 4C, H / 4, W / 4), (B, 8C, H / 8, W / 8).
+        Args:
+            images: (B, 3, H, W) in [-1, 1]; H and W multiples of 8.
+
+        Returns:
+            (B, C, H, W), (B, 2C, H / 2, W / 2), (B, 4C, H / 4, W / 4), (B, 8C, H / 8, W / 8).
         """
-        layers = [pictures]
+        layers = [images]
         for level in self.levels:
             layers.append(level(layers[-1]))
         return layers[1:]
 
-    def pooled(self, pictures: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-        """One vector a picture, (B, D): every channel's mean and standard deviation, of all levels.
+    def pooled(self, images: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+        """Return the weighted mean and standard deviation of every channel of every level.
 
-        where: (B, 1, H, W) how much a pixel counts, somewhere above 0.
+        Args:
+            images: (B, 3, H, W) in [-1, 1]; H and W multiples of 8.
+            where: (B, 1, H, W) weight of each pixel, at least 0 and not 0 everywhere.
+
+        Returns:
+            (B, D) all means, then all standard deviations.
         """
-        means, spreads = [], []
-        for layer in self(pictures):
+        means, deviations = [], []
+        for layer in self(images):
             share = F.adaptive_avg_pool2d(where, layer.shape[-2:])
             share = share / share.sum(dim=(2, 3), keepdim=True)
             mean = (layer * share).sum(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
             variance = ((layer - mean) ** 2 * share).sum(dim=(2, 3))
             means.append(mean.flatten(1))
-            spreads.append((variance + 1e-6).sqrt())
-        return torch.cat([*means, *spreads], dim=1)
+            deviations.append((variance + 1e-6).sqrt())
+        return torch.cat([*means, *deviations], dim=1)
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> tuple[nn.Module, nn.Module]:
-    conv = nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
+def _conv(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
     nn.init.kaiming_normal_(conv.weight, a=0.2)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv, nn.LeakyReLU(0.2)

@@ -1,6 +1,6 @@
-"""Training of the own feature network: it learns to tell how images were degraded.
+"""Training of the feature network: it learns to predict how strongly images were degraded.
 
-Letters: B batch, H x W image, K = 4 degradations.
+Letters: B batch, H x W pixels, K = 4 degradations.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,31 @@ from dancing.training.device import make_rng
 from dancing.training.optimization import cosine_lr
 
 BATCH, LR = 8, 2e-3
+#: Images (B, 3, H, W) in [-1, 1], strengths (B,) in [0, 1], rng -> degraded images.
 Degradation = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 
 
 def train_features(
-    pictures: np.ndarray,
+    images: np.ndarray,
     landmarks: np.ndarray | None,
     steps: int,
     seed: int,
     device: torch.device,
 ) -> tuple[FeatureNet, list[float]]:
-    """Train a network for `steps` batches. Returns it ready for use, and the loss of every step.
+    """Train a network to predict the strengths of four degradations.
 
-    It learns how strongly the person was mixed with others, warped, blurred and made noisy, which are the faults of
-    generated images: quality learnt from images that one degrades oneself, after Liu et al., RankIQA, ICCV 2017.
+    Patches of other images, warping, blur and noise are typical faults of generated images. Learning quality from
+    images with synthetic degradations is after Liu et al., RankIQA, ICCV 2017.
 
     Args:
-        pictures: (N, H, W, 3) uint8 of the training part, a few hundred of different moments; H and W multiples of 8.
-        landmarks: (N, 33, 2) in [0, 1], the poses in them; None: there are none, and the whole picture counts.
+        images: (N, H, W, 3) uint8 of the training part, a few hundred from different times; H and W multiples of 8.
+        landmarks: (N, 33, 2) in [0, 1], the poses in them: only the person counts; None: the whole image counts.
         steps: batches of 8.
         seed: of weights, order and degradations.
+        device: to train on.
+
+    Returns:
+        The network, frozen and in evaluation mode, and the loss of every step.
     """
     torch.manual_seed(seed)
     net = FeatureNet()
@@ -46,11 +51,11 @@ def train_features(
     rng, losses = make_rng(seed), []
     for step in range(steps):
         cosine_lr(optimiser, LR, step, steps)
-        rows = torch.randint(len(pictures), (BATCH,), generator=rng).numpy()
-        seen = scaled(pictures[rows]).to(device)
+        rows = torch.randint(len(images), (BATCH,), generator=rng).numpy()
+        clean = scaled(images[rows]).to(device)
         poses = None if landmarks is None else torch.from_numpy(landmarks[rows]).to(device)
-        degraded, strengths = degrade(seen, rng)
-        where = torch.ones_like(seen[:, :1]) if poses is None else person(poses, *seen.shape[-2:])
+        degraded, strengths = degrade(clean, rng)
+        where = torch.ones_like(clean[:, :1]) if poses is None else person(poses, *clean.shape[-2:])
         loss = F.l1_loss(head(net.pooled(degraded, where)), strengths)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -59,72 +64,85 @@ def train_features(
     return net.eval().requires_grad_(False), torch.stack(losses).tolist()
 
 
-def scaled(pictures: np.ndarray) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1], as the network wants them."""
-    return from_uint8(pictures)
+def scaled(images: np.ndarray) -> torch.Tensor:
+    """Convert images to the network's input: (B, H, W, 3) uint8 -> (B, 3, H, W) float in [-1, 1]."""
+    return from_uint8(images)
 
 
 def person(landmarks: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Where the person is, (B, 1, H, W) in (0, 1]: landmarks (B, 33, 2) as strokes a twelfth of the picture thick.
+    """Soft mask of the person: limbs as strokes whose width is a twelfth of the image's height.
 
-    The room is the same in all pictures, real and made, and would hide in what they differ.
+    The background is the same in real and generated images, and would hide the differences between them.
+
+    Args:
+        landmarks: (B, 33, 2) in [0, 1].
+        height: px.
+        width: px.
+
+    Returns:
+        (B, 1, H, W) in (0, 1].
     """
     return limb_heatmaps(landmarks, height, width, thickness=height / 24).amax(dim=1, keepdim=True)
 
 
-# ------------------------------------------------------------------------------------------------- spoiling pictures
+# ------------------------------------------------------------------------------------------------------ degradations
 
 
-def degrade(pictures: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Spoil pictures (B, 3, H, W) in [-1, 1] -> the same, and how strongly in each way, (B, K) in [0, 1].
+def degrade(images: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply each degradation to a random half of the images, with random strengths.
 
-    Half of the pictures are spoilt in each way, each as strongly as chance will have it; a sixteenth in none.
+    Args:
+        images: (B, 3, H, W) in [-1, 1].
+        rng: of choices and strengths.
+
+    Returns:
+        The degraded images, and the strengths (B, K) in [0, 1]; a sixteenth of the images is not degraded at all.
     """
-    strengths = torch.rand(len(pictures), len(DEGRADATIONS), generator=rng)
+    strengths = torch.rand(len(images), len(DEGRADATIONS), generator=rng)
     strengths *= torch.rand(strengths.shape, generator=rng) < 0.5
-    strengths = strengths.to(pictures.device)
-    for way, strength in zip(DEGRADATIONS, strengths.unbind(dim=1), strict=True):
-        pictures = way(pictures, strength, rng)
-    return pictures, strengths
+    strengths = strengths.to(images.device)
+    for degradation, strength in zip(DEGRADATIONS, strengths.unbind(dim=1), strict=True):
+        images = degradation(images, strength, rng)
+    return images, strengths
 
 
-def mix(pictures: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Patches of another picture of the batch, over up to a quarter of the picture. strength: (B,) in [0, 1]."""
-    height, width = pictures.shape[-2:]
-    coarse = torch.rand(len(pictures), 1, height // 8, width // 8, generator=rng).to(pictures.device)
+def mix(images: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Replace random patches by those of another image of the batch: up to a quarter of the image."""
+    height, width = images.shape[-2:]
+    coarse = torch.rand(len(images), 1, height // 8, width // 8, generator=rng).to(images.device)
     patches = F.interpolate(coarse, (height, width)) < strength.view(-1, 1, 1, 1) / 4
-    return torch.where(patches, pictures.roll(1, dims=0), pictures)
+    return torch.where(patches, images.roll(1, dims=0), images)
 
 
-def melt(pictures: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Shapes that run: a smooth random field moves every pixel, by a fortieth of the height or so."""
-    height, width = pictures.shape[-2:]
-    coarse = torch.randn(len(pictures), 2, max(height // 12, 2), max(width // 12, 2), generator=rng)
-    field = F.interpolate(coarse.to(pictures.device), (height, width), mode="bicubic", align_corners=False)
+def melt(images: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Warp images by a smooth random displacement field, with a standard deviation of up to H / 40."""
+    height, width = images.shape[-2:]
+    coarse = torch.randn(len(images), 2, max(height // 12, 2), max(width // 12, 2), generator=rng)
+    field = F.interpolate(coarse.to(images.device), (height, width), mode="bicubic", align_corners=False)
     dx, dy = (field * strength.view(-1, 1, 1, 1) * height / 40).unbind(dim=1)  # (B, H, W) px
     x = (torch.arange(width, device=field.device) + 0.5 + dx) * (2 / width) - 1
     y = (torch.arange(height, device=field.device)[:, None] + 0.5 + dy) * (2 / height) - 1
-    return F.grid_sample(pictures, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=False)
+    return F.grid_sample(images, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=False)
 
 
-def blur(pictures: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Gaussian, of a standard deviation of up to a sixtieth of the height."""
-    sigma = strength * pictures.shape[-2] / 60
+def blur(images: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Blur images by a Gaussian with a standard deviation of up to H / 60."""
+    sigma = strength * images.shape[-2] / 60
     reach = max(1, round(3 * float(sigma.max())))
     offsets = torch.arange(-reach, reach + 1, device=sigma.device)
     kernel = torch.exp(-0.5 * (offsets / sigma.clamp_min(1e-3)[:, None]) ** 2)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)  # (3B, 2 reach + 1)
-    x = pictures.flatten(0, 1)[None]  # (1, 3B, H, W): every picture is a group with a kernel of its own
+    x = images.flatten(0, 1)[None]  # (1, 3B, H, W): a grouped convolution gives every image its own kernel
     x = F.conv2d(F.pad(x, (0, 0, reach, reach), mode="replicate"), kernel[:, None, :, None], groups=len(kernel))
     x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="replicate"), kernel[:, None, None], groups=len(kernel))
     return x[0].unflatten(0, (-1, 3))
 
 
-def noise(pictures: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """White, of a standard deviation of up to a tenth of the range."""
-    grain = torch.randn(pictures.shape, generator=rng).to(pictures.device)
-    return (pictures + 0.2 * strength.view(-1, 1, 1, 1) * grain).clamp(-1, 1)
+def noise(images: torch.Tensor, strength: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Add white noise with a standard deviation of up to a tenth of the range."""
+    grain = torch.randn(images.shape, generator=rng).to(images.device)
+    return (images + 0.2 * strength.view(-1, 1, 1, 1) * grain).clamp(-1, 1)
 
 
-#: In the order in which they are done: noise over a blur is seen, noise under it is not.
+#: In the order in which they are applied. Noise is last, because blur would remove it.
 DEGRADATIONS: tuple[Degradation, ...] = (mix, melt, blur, noise)

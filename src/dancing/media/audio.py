@@ -1,7 +1,7 @@
-"""Sound to features on the clock of the pictures: timbre (MFCC), onsets, harmony (chroma), beat and bar (librosa).
+"""Audio features, one row a video frame: MFCC, onset strength, chroma, beats and bars (librosa).
 
-Sound comes at ``fps * 512`` Hz, so that a hop of 512 samples is one frame: row k of every feature is centred on
-``t = k / fps`` and no feature is ever interpolated.
+Audio is sampled at ``fps * 512`` Hz, so that a hop of 512 samples is one frame. Row k of every feature is centred on
+``t = k / fps``, and no feature needs to be interpolated. Letters: T frames, n samples, b beats.
 """
 
 from __future__ import annotations
@@ -17,70 +17,72 @@ HOP = 512  # samples a frame
 N_FFT = 2048  # samples in the window of MFCC and chroma: 133 ms at 30 frames/s
 FEATURE_ORDER = ("mfcc", "onset_strength", "chroma", "beat_phase", "bar_phase", "metre", "beat_nearness")
 
-# Onsets and beats are found on a finer grid and in shorter windows than a frame, then brought to the clock.
+# Onsets and beats are detected on a finer grid and in shorter windows than the other features.
 _FINE_HOP = 128
 _FINE_WINDOW_S = 0.033
 _FINE_MELS = 40
 _BASS_HZ = 200  # kick drums and bass notes are below
-# librosa reports onsets and beats late. Mean over tracks of clicks, noise bursts and kick drums at 70 to 140 BPM with
-# exactly known beats: 10.0, 9.6, 8.6, 9.7, 9.4, 8.0 ms at 24, 25, 30, 48, 50, 60 frames/s. Held by tests/test_audio.py.
+# librosa reports onsets and beats late. Mean lag over tracks of clicks, noise bursts and kick drums at 70 to 140 BPM
+# with exactly known beats: 10.0, 9.6, 8.6, 9.7, 9.4, 8.0 ms at 24, 25, 30, 48, 50, 60 frames/s. Checked by
+# tests/test_audio.py.
 _BEAT_LAG_S = 0.009
-# Middle of the prior of tempo, about an octave wide. librosa's own 120 takes many slow waltzes (84 to 90 BPM) for 3/2
-# or twice their tempo: 17 of 25 recordings, against 1 with 100; dance music from 90 to 140 BPM is found alike.
+# Centre of the tempo prior, which is about an octave wide. With librosa's default of 120, the estimate was 3/2 or twice
+# the tempo for 17 of 25 recordings of slow waltzes (84 to 90 BPM), with 100 for one of them. Dance music from 90 to 140
+# BPM gives the same tempo with both.
 _LIKELY_BPM = 100.0
 _TEMPO_WINDOW_S, _TEMPO_BLOCK = 8.0, 4096
-_SLOWEST_BPM = 72.0  # below it every other beat was missed: people move twice as often
-_QUIET_S = 1.0  # silence put around a sound: the tracker misplaces a beat that comes right at an end
-_NEARNESS_S = 0.1  # a beat's nearness falls to 1/e at this distance
-_SILENCE = 1e-4  # -80 dBFS: a sound that never exceeds it has no onsets
+_SLOWEST_BPM = 72.0  # a lower estimate is doubled: it found only every other beat that people move to
+_QUIET_S = 1.0  # silence added at both ends: the tracker misplaces beats that are close to an end
+_NEARNESS_S = 0.1  # beat_nearness falls to 1/e at this distance from the beat
+_SILENCE = 1e-4  # -80 dBFS: audio that never exceeds it has no onsets
 
 
 @dataclass(frozen=True)
 class AudioFeatures:
-    """Features of T frames; see `FEATURE_ORDER` for the columns of `stack`."""
+    """Audio features of T frames; `FEATURE_ORDER` is the order of the columns of `stack`."""
 
     mfcc: np.ndarray  # (T, n_mfcc) float32
-    onset_strength: np.ndarray  # (T,) float32, 1 is a strong onset of this sound
+    onset_strength: np.ndarray  # (T,) float32; 1 is the 95th percentile of its positive values
     chroma: np.ndarray  # (T, 12) float32 in [0, 1], from C
     beat_phase: np.ndarray  # (T, 2) float32: sine and cosine, (0, 1) on the beat
-    bar_phase: np.ndarray  # (T, 6) float32: sine and cosine of the phase in bars of 2, 3 and 4 beats, (0, 1) on the one
-    metre: np.ndarray  # (T,) float32 in [-1, 1], the same throughout: above 0 where bars of three fit best
+    bar_phase: np.ndarray  # (T, 6) float32: sine and cosine in bars of 2, 3 and 4 beats, (0, 1) on the downbeat
+    metre: np.ndarray  # (T,) float32 in [-1, 1], constant over the recording: above 0 if bars of three fit best
     beat_nearness: np.ndarray  # (T,) float32 in [0, 1], 1 on the beat
     beats: np.ndarray  # (n,) float64 seconds
-    tempo: float  # beats a minute, 0 where there is no beat
+    tempo: float  # beats a minute, 0 if fewer than two beats were found
 
 
 def sample_rate_for(fps: float) -> int:
-    """The rate in Hz at which one hop is one frame."""
+    """Sample rate in Hz at which one hop (`HOP` samples) is one frame at `fps` frames a second."""
     return round(fps * HOP)
 
 
 def stack(features: AudioFeatures) -> np.ndarray:
-    """All features of a frame side by side, (T, n_mfcc + 23) float32 in `FEATURE_ORDER`."""
+    """Concatenate all features to (T, n_mfcc + 23) float32, with the columns in `FEATURE_ORDER`."""
     columns = [getattr(features, name) for name in FEATURE_ORDER]
     return np.concatenate([column if column.ndim == 2 else column[:, None] for column in columns], axis=1)
 
 
 def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None = None) -> AudioFeatures:
-    """Features of a sound, a row a frame.
+    """Compute the audio features of a recording, one row a frame.
 
-    A sound without onsets, or too short for two beats, has phases, metre and nearness zero throughout. Before the first
-    and after the last beat, the phases go on with the median period.
+    If the recording has no onsets, or is too short for two beats, then the phases, the metre and the nearness are zero
+    in every frame. Before the first and after the last beat, the phases continue with the median beat period.
 
     Args:
         samples: (n,) float in [-1, 1] at ``sample_rate_for(fps)``.
         fps: frames a second.
         n_mfcc: number of mel-frequency cepstral coefficients, at most 128.
-        n_frames: T; what the sound lacks is silence. By default as many as the sound fills.
+        n_frames: T; a shorter recording is padded with silence. By default, as many frames as the samples fill.
 
     Raises:
-        ValueError: samples of another shape, or with NaN or infinity among them.
+        ValueError: the samples have another shape, or contain NaN or infinity.
     """
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise ValueError(f"samples must be one channel (n,) of finite numbers, got shape {samples.shape}")
     T = len(samples) // HOP if n_frames is None else n_frames
-    length = max(T * HOP + N_FFT // 2, N_FFT)  # to the end of the last frame's window
+    length = max(T * HOP + N_FFT // 2, N_FFT)  # up to the end of the window of the last frame
     sound = librosa.util.fix_length(samples, size=length)
     rate = sample_rate_for(fps)
 
@@ -108,10 +110,10 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
 
 
 def warm_up() -> None:
-    """Have librosa compile what `extract` uses, before several processes do.
+    """Compile the numba functions that `extract` uses. Call it before several processes call `extract`.
 
-    On a fresh install numba compiles it at the first use and keeps it on disk; two processes that do so at once can
-    crash (seen: a segmentation fault in a worker).
+    After a fresh install, numba compiles them at their first use and caches them on disk. Two processes that do so at
+    the same time can crash (a worker ended with a segmentation fault).
     """
     clicks = np.zeros(sample_rate_for(30) * 3, np.float32)
     clicks[:: sample_rate_for(30) // 2] = 1.0
@@ -119,7 +121,7 @@ def warm_up() -> None:
 
 
 def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Onset strength of all and of the bass on the fine grid, and its times, (n,) each; a strong onset of all is 1."""
+    """Onset strength of all bands (scaled: a strong onset is 1) and of the bass, and their times in s, (m,) each."""
     loudest = np.abs(sound).max()
     n_fft = 2 ** round(np.log2(_FINE_WINDOW_S * rate))
     times = np.arange(1 + len(sound) // _FINE_HOP) * _FINE_HOP / rate - _BEAT_LAG_S
@@ -129,7 +131,7 @@ def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarr
         y=sound / loudest, sr=rate, n_fft=n_fft, hop_length=_FINE_HOP, n_mels=_FINE_MELS
     )
     bands = librosa.power_to_db(mel)
-    low = librosa.mel_frequencies(_FINE_MELS + 2, fmax=rate / 2)[1:-1] < _BASS_HZ  # by the bands' middles
+    low = librosa.mel_frequencies(_FINE_MELS + 2, fmax=rate / 2)[1:-1] < _BASS_HZ  # by centre frequency
     options = {"sr": rate, "hop_length": _FINE_HOP, "n_fft": n_fft}
     envelope = librosa.onset.onset_strength(S=bands, **options)
     bass = librosa.onset.onset_strength(S=bands[low], **options)
@@ -138,7 +140,7 @@ def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _strongest_in_frame(envelope: np.ndarray, times: np.ndarray, fps: float, T: int) -> np.ndarray:
-    """The largest value within half a frame of each ``k / fps``, (T,) float32."""
+    """The maximum of the envelope within half a frame of each ``k / fps``, (T,) float32."""
     strongest = np.zeros(T, np.float32)
     frames = np.rint(times * fps).astype(int)
     inside = (frames >= 0) & (frames < T)
@@ -147,21 +149,21 @@ def _strongest_in_frame(envelope: np.ndarray, times: np.ndarray, fps: float, T: 
 
 
 def _track_beats(envelope: np.ndarray, rate: int, duration: float) -> np.ndarray:
-    """Times of beats in seconds, (n,) float64 (Ellis, Beat Tracking by Dynamic Programming, 2007)."""
+    """Beat times in seconds, (b,) float64 (Ellis, Beat Tracking by Dynamic Programming, 2007)."""
     if not envelope.any():
         return np.zeros(0)
     quiet = round(_QUIET_S * rate / _FINE_HOP)
-    heard = np.pad(envelope, quiet)
-    tempo = _tempo(heard, rate)
-    _, steps = librosa.beat.beat_track(onset_envelope=heard, sr=rate, hop_length=_FINE_HOP, bpm=tempo)
+    padded = np.pad(envelope, quiet)
+    tempo = _tempo(padded, rate)
+    _, steps = librosa.beat.beat_track(onset_envelope=padded, sr=rate, hop_length=_FINE_HOP, bpm=tempo)
     beats = (steps - quiet) * _FINE_HOP / rate - _BEAT_LAG_S
     return np.maximum(beats[(beats >= -_BEAT_LAG_S) & (beats < duration)], 0.0)
 
 
 def _tempo(envelope: np.ndarray, rate: int) -> float:
-    """Beats a minute, from the envelope's autocorrelation in windows of 8 s.
+    """Beats a minute, estimated from the autocorrelation of the envelope in windows of 8 s.
 
-    In blocks of windows: all at once are 6 MB of memory a second of song.
+    The windows are summed in blocks, because all of them at once take 6 MB of memory for each second of audio.
     """
     window = int(librosa.time_to_frames(_TEMPO_WINDOW_S, sr=rate, hop_length=_FINE_HOP))
     padded = np.pad(envelope, window // 2, mode="linear_ramp", end_values=0)
@@ -174,9 +176,9 @@ def _tempo(envelope: np.ndarray, rate: int) -> float:
 
 
 def _beat_grid(beats: np.ndarray, duration: float) -> tuple[np.ndarray, int]:
-    """The beats, gone on with their median period beyond both ends, s, and how many come before the first.
+    """Extrapolate the beats (s) beyond both ends with their median period.
 
-    Empty where there are under two beats.
+    Returns the extended beats and the number of beats added before the first one; no beats if there are fewer than two.
     """
     if len(beats) < 2:
         return np.zeros(0), 0
@@ -187,7 +189,7 @@ def _beat_grid(beats: np.ndarray, duration: float) -> tuple[np.ndarray, int]:
 
 
 def _beat_features(grid: tuple[np.ndarray, int], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Phase as (T, 2) sine and cosine, and nearness (T,), at the times of the frames."""
+    """Beat phase (T, 2), as sine and cosine, and nearness (T,) at the times (T,) in s; grid: see `_beat_grid`."""
     beats, _ = grid
     if not len(beats) or len(times) == 0:
         return np.zeros((len(times), 2), np.float32), np.zeros(len(times), np.float32)
@@ -201,22 +203,25 @@ def _beat_features(grid: tuple[np.ndarray, int], times: np.ndarray) -> tuple[np.
 def _bar_features(
     beats: np.ndarray, grid: tuple[np.ndarray, int], bass: np.ndarray, chroma: np.ndarray, fps: float
 ) -> tuple[np.ndarray, float]:
-    """Phase in bars of two, three and four beats, (T, 6), and the metre; bass: (b,) onset strength at the beats."""
+    """Phase (T, 6) in bars of two, three and four beats, and the metre.
+
+    `bass` (b,) is the onset strength of the bass at the beats, `chroma` (T, 12); for `grid`, see `_beat_grid`.
+    """
     T = len(chroma)
     extended, before = grid
     if not len(extended) or T == 0:
         return np.zeros((T, 2 * len(downbeats.METRES)), np.float32), 0.0
     cuts = np.clip(np.rint(beats * fps).astype(int), 0, T)
-    sums = np.concatenate([np.zeros((1, 12)), np.cumsum(chroma, axis=0)])  # up to each frame
-    between = np.diff(sums[np.concatenate([[0], cuts, [T]])], axis=0)  # the direction counts, not the length
+    sums = np.concatenate([np.zeros((1, 12)), np.cumsum(chroma, axis=0)])  # of the frames before each frame
+    between = np.diff(sums[np.concatenate([[0], cuts, [T]])], axis=0)  # sums, not means: only the direction matters
     accents = downbeats.accents(bass, between)
     threes, fours = downbeats.count_beats(accents, 3), downbeats.count_beats(accents, 4)
     times = np.arange(T) / fps
     k = np.searchsorted(extended, times, side="right") - 1
     share = (times - extended[k]) / (extended[k + 1] - extended[k])
     columns = []
-    for metre, places in zip(downbeats.METRES, (fours % 2, threes, fours), strict=True):
-        known = np.clip(k - before, 0, len(beats) - 1)  # beyond the ends one counts on
-        angle = 2 * np.pi * (places[known] + (k - before - known) + share) / metre
+    for metre, positions in zip(downbeats.METRES, (fours % 2, threes, fours), strict=True):
+        known = np.clip(k - before, 0, len(beats) - 1)  # beyond the ends, counting continues
+        angle = 2 * np.pi * (positions[known] + (k - before - known) + share) / metre
         columns += [np.sin(angle), np.cos(angle)]
     return np.stack(columns, axis=1).astype(np.float32), downbeats.triple_against_double(accents, threes, fours)

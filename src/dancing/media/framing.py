@@ -1,4 +1,4 @@
-"""Bringing pictures of any shape to one size, and landmarks with them."""
+"""Resize images of any shape to one size, and transform their landmarks in the same way."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,9 +9,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Framing:
-    """Scale and centre a (source_height, source_width) picture in a (height, width) one.
+    """Scale an image of source_width x source_height px and centre it in one of width x height px.
 
-    "letterbox" keeps the whole picture and fills the rest with black; "crop" fills the target and cuts what stands out.
+    "letterbox" keeps the whole image and fills the borders with black. "crop" fills the target and cuts off the rest.
     """
 
     source_width: int
@@ -22,11 +22,15 @@ class Framing:
 
     @property
     def scale(self) -> float:
+        """Target pixels a source pixel."""
         across, down = self.width / self.source_width, self.height / self.source_height
         return min(across, down) if self.fit == "letterbox" else max(across, down)
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """(source_height, source_width, 3) uint8 -> (height, width, 3) uint8, by area when shrinking."""
+        """Resize an image: (source_height, source_width, 3) uint8 -> (height, width, 3) uint8.
+
+        Averages over areas when it shrinks the image, and interpolates bicubically when it enlarges it.
+        """
         across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
         method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
         scaled = frame if self.scale == 1 else cv2.resize(frame, (across, down), interpolation=method)
@@ -40,7 +44,7 @@ class Framing:
         return target
 
     def landmarks(self, landmarks: np.ndarray) -> np.ndarray:
-        """(..., 2) in [0, 1] of the source -> (..., 2) float32 in [0, 1] of the target."""
+        """Transform landmarks (..., 2): fractions of the source's width and height -> of the target's, float32."""
         across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
         offset = np.array([(self.width - across) // 2, (self.height - down) // 2])
         pixels = landmarks * np.array([across, down]) + offset

@@ -1,4 +1,4 @@
-"""Songs to dance to. Letters: T frames, F audio features."""
+"""Read a song for inference: features for the model, audio for the video. Letters: T frames, F audio features."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,31 +9,31 @@ from dancing.errors import UserError
 from dancing.media import audio
 from dancing.media.video import read_audio
 
-#: Sample rate of the video's sound, Hz.
+#: Sample rate of the audio track of rendered videos, Hz.
 SOUND_RATE = 48_000
 
 
 @dataclass(frozen=True)
 class Song:
-    """A song's features for the model and its sound for the video, equally long."""
+    """The audio features of a song for the model, and its audio for the video; both have the same duration."""
 
     path: Path
-    features: np.ndarray  # (T, F) raw audio features, a row a frame
+    features: np.ndarray  # (T, F) audio features, not standardised
     sound: np.ndarray  # (n, 2) float32 at SOUND_RATE
-    beats: np.ndarray  # (m,) s
+    beats: np.ndarray  # (b,) beat times, s
 
 
 def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
-    """Read a song, or its first `seconds`.
+    """Read a song, or its first seconds.
 
     Args:
-        path: any file with sound that PyAV reads.
-        fps: frames/s of the features.
-        n_mfcc: MFCC coefficients a frame.
-        seconds: length; None: the whole song.
+        path: any file with audio that PyAV can read.
+        fps: frames a second of the features.
+        n_mfcc: number of MFCC coefficients.
+        seconds: how much of the song to read; None for the whole song.
 
     Raises:
-        UserError: there is no such file, no sound in it, or less than a frame.
+        UserError: the file is missing, has no audio, or has less audio than one frame.
     """
     rate = audio.sample_rate_for(fps)
     samples = read_audio(path, rate)

@@ -1,4 +1,4 @@
-"""Whether a moving figure is a body: feet that stand where they stand, bones that keep their length.
+"""Whether motion is physically plausible: planted feet do not slide, and bones keep their length.
 
 Letters: N frames at 60 Hz, 2 feet with 2 landmarks each. Units: torso lengths (L) and seconds.
 """
@@ -12,73 +12,96 @@ from dancing.body.skeleton import BONE_TWINS, BONES, LEFT_ANKLE, LEFT_TOE, RIGHT
 from dancing.metrics.motion import Motion, mean, smooth, velocity
 
 FEET = ((LEFT_ANKLE, LEFT_TOE), (RIGHT_ANKLE, RIGHT_TOE))
-SIGMA = 3.0  # frames, smooths away the landmarks' trembling, which at 60 Hz is as fast as a foot that slides
-SLOW = 0.25  # L/s
-LOW = 0.05  # L, how near to its lowest place a landmark is down
-LOWEST = 1.0  # s to either side within which a foot has its lowest place: the floor rises in the picture with distance
-LONG = 1.15  # times a bone's 99th percentile in training
+#: Of the smoothing, in frames. Landmark noise at 60 Hz is otherwise as fast as a sliding foot.
+SIGMA = 3.0
+#: L/s. A landmark that moves more slowly is taken to stand still.
+SLOW = 0.25
+#: L. A landmark this close to its lowest position is on the floor.
+LOW = 0.05
+#: Seconds before and after a frame in which the lowest position is sought. It is local because the floor is higher in
+#: the image the farther away it is.
+LOWEST = 1.0
+#: A bone's limit, as a multiple of the 99th percentile of its length in training.
+LONG = 1.15
 
 
 def foot_slide(motion: Motion) -> float:
-    """Share of the contact frames of both feet in which the foot slides: 0 is planted, 1 is skating.
+    """Share of contact frames, over both feet, in which the foot slides: 0 is planted, 1 is skating.
 
-    A foot touches the floor where its ankle or its toes are within 0.05 L of their lowest place in the second before
-    and after, and go up or down by under 0.25 L/s. It slides where ankle and toes both go sideways by over 0.25 L/s (a
-    foot may turn on either). Seen by a fixed camera; NaN where no foot touches the floor.
+    A foot is in contact where its ankle or its toe is within 0.05 L of its lowest position in the second before and
+    after, and moves vertically by less than 0.25 L/s. It slides where ankle and toe both move horizontally by more than
+    0.25 L/s; one of them may move while the foot turns on the other. The camera must be fixed.
+
+    Returns:
+        In [0, 1]; NaN without a contact frame.
     """
     feet = smooth(motion.landmarks[:, FEET], SIGMA)  # (N, feet, landmarks, 2)
-    height = np.nan_to_num(feet[..., 1], nan=-np.inf)  # y points down: the lowest place is the largest y
+    height = np.nan_to_num(feet[..., 1], nan=-np.inf)  # y points down: the lowest position is the largest y
     lowest = maximum_filter1d(height, 2 * round(LOWEST * motion.fps) + 1, axis=0, mode="nearest")
-    across, down = np.moveaxis(_pace(motion.landmarks[:, FEET], motion.fps), -1, 0)  # (N, feet, landmarks) each
+    across, down = np.moveaxis(_axis_speeds(motion.landmarks[:, FEET], motion.fps), -1, 0)  # (N, feet, landmarks) each
     contact = ((feet[..., 1] > lowest - LOW) & (down < SLOW)).any(axis=-1)  # (N, feet)
     slides = np.fmin(across[..., 0], across[..., 1]) > SLOW
     return float(mean(np.where(contact, slides, np.nan)))
 
 
 def physical_foot_contact(motion: Motion) -> float:
-    """EDGE's PFC (Tseng et al., CVPR 2023) in two dimensions, (L/s)^2: mid-hip can't speed up while no foot stands.
+    """Physical foot contact score (PFC) in two dimensions: mid-hip should not accelerate while both feet move.
 
-    Mean of |a| * |v left| * |v right|: a is mid-hip's acceleration (downward ones, which need no foot, as 0), over its
-    largest; v is the speed along the floor of the stiller of a foot's ankle and toes. In the picture the floor is x.
-    A frozen pose has 0.
+    After Tseng et al., EDGE (CVPR 2023). Mean of |a| * |v left| * |v right|: a is the acceleration of mid-hip over its
+    maximum, with downward components set to 0 because gravity alone explains them; v is the horizontal speed of the
+    slower of a foot's ankle and toe. The floor is taken to be the image's x axis.
+
+    Returns:
+        In (L/s)^2; 0 for a frozen pose, NaN for fewer than three frames.
     """
     if len(motion.root) < 3:
         return np.nan
-    push = smooth(np.diff(motion.root, n=2, axis=0), SIGMA) * motion.fps**2  # (N - 2, 2)
-    push[:, 1] = np.minimum(push[:, 1], 0)  # y points down
-    strength = np.linalg.norm(push, axis=-1)
+    acceleration = smooth(np.diff(motion.root, n=2, axis=0), SIGMA) * motion.fps**2  # (N - 2, 2)
+    acceleration[:, 1] = np.minimum(acceleration[:, 1], 0)  # y points down
+    strength = np.linalg.norm(acceleration, axis=-1)
     strongest = np.nanmax(strength, initial=0.0)
-    speeds = _pace(motion.landmarks[:, FEET, 0], motion.fps)[1:-1]  # (N - 2, feet, landmarks)
-    stiller = np.fmin(speeds[..., 0], speeds[..., 1])
-    return float(mean(strength / (strongest or 1.0) * stiller[:, 0] * stiller[:, 1]))
+    speeds = _axis_speeds(motion.landmarks[:, FEET, 0], motion.fps)[1:-1]  # (N - 2, feet, landmarks)
+    slower = np.fmin(speeds[..., 0], speeds[..., 1])
+    return float(mean(strength / (strongest or 1.0) * slower[:, 0] * slower[:, 1]))
 
 
-def _pace(path: np.ndarray, fps: float) -> np.ndarray:
-    """Smoothed speed along each axis of (N, ...) in L, L/s."""
+def _axis_speeds(path: np.ndarray, fps: float) -> np.ndarray:
+    """Smoothed absolute velocity along each axis: (N, ...) in L -> (N, ...) in L/s."""
     return np.abs(smooth(velocity(path, fps), SIGMA))
 
 
 def bone_lengths(motion: Motion) -> np.ndarray:
-    """(N, 21) lengths of `skeleton.BONES` in L; NaN where not seen."""
+    """Lengths of `skeleton.BONES`, (N, 21) in L; NaN where an end is not visible."""
     ends = motion.landmarks[:, BONES]  # (N, bones, 2 ends, 2)
     return np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1)
 
 
 def bone_limits(motions: Sequence[Motion]) -> np.ndarray:
-    """(21,) how long each bone may be: 1.15 x the 99th percentile over these dances; NaN for one never seen.
+    """Length limit of each bone: 1.15 times the 99th percentile of its length in these dances.
 
-    A bone and its twin on the other side are equally long: in a dance that always shows one arm from the front and the
-    other from the side, the longer of the two tells.
+    A bone and its counterpart on the other side share the larger of their two limits, because a clip may always show
+    one arm from the front and the other from the side.
+
+    Returns:
+        (21,) in L; NaN for a bone that is never visible.
     """
     lengths = np.concatenate([bone_lengths(motion) for motion in motions])
     limits = np.full(len(BONES), np.nan)
-    seen = np.isfinite(lengths).any(axis=0)
-    limits[seen] = LONG * np.nanpercentile(lengths[:, seen], 99, axis=0)
+    visible = np.isfinite(lengths).any(axis=0)
+    limits[visible] = LONG * np.nanpercentile(lengths[:, visible], 99, axis=0)
     return np.fmax(limits, limits[list(BONE_TWINS)])
 
 
 def long_bones(motion: Motion, limits: np.ndarray) -> float:
-    """Share of the frames in which at least one bone is over its limit; NaN where no bone with a limit is seen."""
+    """Share of frames in which at least one bone is longer than its limit.
+
+    Args:
+        motion: the dance to measure.
+        limits: (21,) in L, from `bone_limits`.
+
+    Returns:
+        In [0, 1], over the frames that show at least one bone with a limit; NaN without such a frame.
+    """
     lengths = bone_lengths(motion)
     measured = np.isfinite(lengths) & np.isfinite(limits)
     return float(mean(np.where(measured.any(axis=1), (measured & (lengths > limits)).any(axis=1), np.nan)))

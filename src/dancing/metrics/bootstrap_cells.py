@@ -1,14 +1,13 @@
-"""Cells of a table of pictures, and the clips and blocks that a bootstrap goes by. NumPy alone.
+"""Table cells for metrics of frames, with a bootstrap over blocks of neighbouring frames. NumPy alone.
 
-A cell is {"mean", "n": frames that have a value, "ci95": bootstrap 95 % interval over blocks, [low, high]}.
-Neighbouring frames are alike, so the bootstrap draws blocks of at most 30 of them (1 s at 30 frames/s), none across two
-clips; with few clips the interval is for those clips, not for others. mean is None without any value, ci95 for fewer
-than two blocks.
+Neighbouring frames are similar, so the bootstrap resamples blocks of at most 30 of them (1 s at 30 frames/s), each from
+one clip. With few clips the interval holds for those clips only.
 
 Letters: N frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -16,13 +15,33 @@ from dancing.metrics.bootstrap import interval
 
 BLOCK = 30  # frames
 
-Row = dict[str, dict]  # metric -> {"mean", "n", "ci95"}
-Clips = Sequence[int | str] | np.ndarray  # (N,) any names of the frames' clips
+
+class Cell(TypedDict):
+    """One value of a table."""
+
+    mean: float | None  # None without any value: NaN is no valid JSON
+    n: int  # how many songs, frames or images have a value
+    ci95: list[float] | None  # bootstrap 95 % interval [low, high]; None for too few units
+
+
+Row = dict[str, Cell]  # by name of the metric
+Clips = Sequence[int | str] | np.ndarray  # (N,) an identifier of each frame's clip
 Tallies = dict[str, tuple[np.ndarray, np.ndarray]]  # name -> totals and counts, (N,) each: the mean is sum over sum
 
 
 def clip_numbers(clips: Clips | None, frames: int) -> np.ndarray:
-    """Any names of the frames' clips -> (N,) whole numbers from 0."""
+    """Number the clips from 0.
+
+    Args:
+        clips: (N,) identifier of each frame's clip; None: all frames are of one clip.
+        frames: N.
+
+    Returns:
+        (N,) int.
+
+    Raises:
+        ValueError: where the number of identifiers is not `frames`.
+    """
     if clips is None:
         return np.zeros(frames, dtype=int)
     if len(clips) != frames:
@@ -31,10 +50,20 @@ def clip_numbers(clips: Clips | None, frames: int) -> np.ndarray:
 
 
 def cells(tallies: Tallies, names: Sequence[str], clips: Clips, seed: int) -> Row:
-    """Totals over counts: a bootstrapped block of frames keeps its weight."""
+    """Make a cell of each tally. A resampled block is weighted by its counts.
+
+    Args:
+        tallies: totals and counts of each frame, by metric.
+        names: the metrics wanted, in the order of the row.
+        clips: (N,) identifier of each frame's clip; the frames of a clip are consecutive.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: where the number of clips is not that of the frames.
+    """
     clip = clip_numbers(clips, len(next(iter(tallies.values()))[0]))
     blocks = block_numbers(clip, BLOCK)
-    row = {}
+    row: Row = {}
     for name in names:
         totals, counts = tallies[name]
         mean = float(totals.sum() / counts.sum()) if counts.any() else None
@@ -44,7 +73,29 @@ def cells(tallies: Tallies, names: Sequence[str], clips: Clips, seed: int) -> Ro
 
 
 def block_numbers(clip: np.ndarray, block: int) -> np.ndarray:
-    """(N,) which block of at most `block` neighbouring frames of one clip a frame is of, from 0."""
+    """Divide consecutive frames of each clip into blocks.
+
+    Args:
+        clip: (N,) number of each frame's clip.
+        block: largest number of frames in a block.
+
+    Returns:
+        (N,) number of each frame's block, from 0.
+    """
     begins = np.diff(clip, prepend=-1) != 0
     since = np.arange(len(clip)) - np.maximum.accumulate(np.where(begins, np.arange(len(clip)), 0))
     return np.cumsum(since % block == 0) - 1
+
+
+def means(rows: Mapping[str, Row], metrics: Sequence[str], digits: int = 4) -> dict[str, dict[str, float]]:
+    """Return the rounded means of some metrics, for `dvc metrics`.
+
+    Args:
+        rows: the table.
+        metrics: the metrics wanted. A row without one of them, or with None as its mean, is returned without it.
+        digits: after the decimal point.
+    """
+    return {
+        name: {key: round(mean, digits) for key in metrics if key in row and (mean := row[key]["mean"]) is not None}
+        for name, row in rows.items()
+    }

@@ -1,6 +1,7 @@
-"""What a dance must be better than: the wrong music, a pose that stands, white noise; a picture: the nearest real one.
+"""Controls: trivial baselines that a model must beat.
 
-The strongest control of dances, real dance chosen by ear, is `dancing.music_to_pose.retrieval`.
+For dances: the beats of another song, a frozen pose, white noise. For images: the real image with the nearest pose. The
+strongest control for dances is `dancing.music_to_pose.retrieval`, which joins pieces of real dance.
 """
 
 from collections.abc import Sequence
@@ -10,42 +11,53 @@ import numpy as np
 from dancing.metrics.motion import JOINTS, magnitude, prepare
 from dancing.metrics.rhythm import beats_within
 
-SMALL = 0.01  # torso lengths: noise that moves a joint without moving what it is measured by
+#: Torso lengths. Noise this small leaves the torso length, by which it is measured, almost unchanged.
+SMALL = 0.01
 
 
 def frozen(landmarks: np.ndarray) -> np.ndarray:
-    """A dance's median pose for as long as the dance: (T, 33, 2) -> the same."""
+    """The median pose, repeated for the length of the dance: (T, 33, 2) -> (T, 33, 2)."""
     return np.repeat(np.median(landmarks, axis=0, keepdims=True), len(landmarks), axis=0)
 
 
 def jitter(
     landmarks: np.ndarray, visibility: np.ndarray, fps: float, width: int, height: int, seed: int
 ) -> np.ndarray:  # fmt: skip
-    """White noise about a dance's median pose, as fast as the dance: (T, 33, 2) in [0, 1] -> the same.
+    """White noise around the median pose, scaled to the mean speed of the dance.
 
-    visibility: (T, 33), which joints the dance's speed is of.
+    Args:
+        landmarks: (T, 33, 2) in [0, 1].
+        visibility: (T, 33); invisible landmarks do not count for the speed.
+        fps: of the landmarks.
+        width: px, of the image.
+        height: px, of the image.
+        seed: of the noise.
+
+    Returns:
+        (T, 33, 2) in [0, 1].
     """
     real = prepare(landmarks, visibility, fps, width, height)
     noise = np.random.default_rng(seed).normal(size=landmarks.shape) * real.torso / [width, height]
     still = frozen(landmarks)
-    trembling = magnitude(prepare(still + SMALL * noise, visibility, fps, width, height))
-    return still + SMALL * magnitude(real) / trembling * noise
+    noise_speed = magnitude(prepare(still + SMALL * noise, visibility, fps, width, height))
+    return still + SMALL * magnitude(real) / noise_speed * noise
 
 
 def shuffled(beats: Sequence[np.ndarray], durations: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
-    """Beats of a wrong song for every dance: the control in which gain and locking must fall to chance.
+    """Give every dance the beats of a wrong song: the gain in beat alignment and tempo locking must fall to chance.
 
-    The songs are rolled by a random number of places. Locking doesn't feel a delay, so a wrong song at the right tempo
-    would be no control (all Viennese waltzes have one tempo): where the partner's period is within 6 % of 1/2, 2/3,
-    3/4, 1, 4/3, 3/2 or 2 of the dance's own, its beats are stretched to 0.82-0.92 of it, or to the inverse. A single
-    song is its own partner, and so always stretched.
+    The songs are rotated by a random number of places. Tempo locking ignores a delay, so a wrong song of the right
+    tempo would be no control (all Viennese waltzes have the same tempo). Where the period of the other song is within
+    6 % of 1/2, 2/3, 3/4, 1, 4/3, 3/2 or 2 of the dance's own, its beats are therefore stretched to 0.82-0.92 of the own
+    period, or to the inverse. A single song is paired with itself, and so always stretched.
 
     Args:
         beats: each song's, (b,) s.
-        durations: s, each dance's; beats go on at their median period to its end and stop there.
+        durations: s, of each dance. Beats continue at their median period up to its end and stop there.
+        rng: of the rotation and the stretching.
 
     Returns:
-        n arrays of beat times. Empty for a partner with under two beats.
+        Beat times (s) for each dance; empty where the other song has fewer than two beats.
 
     Raises:
         ValueError: where beats and durations differ in number.
@@ -69,14 +81,17 @@ def shuffled(beats: Sequence[np.ndarray], durations: Sequence[float], rng: np.ra
 
 
 def nearest_poses(landmarks: np.ndarray, library: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Which pose of a library is nearest to each of some poses where it stands: (N,) rows.
-
-    By the mean squared distance of the 13 joints in px. Over the torso it would choose the same: a pose is compared
-    with all others by its own.
+    """Find the library pose nearest to each pose, by the mean squared distance of the 13 joints in pixels.
 
     Args:
-        landmarks, library: (N, 33, 2) and (M, 33, 2) in [0, 1].
-        width, height: px of the pictures that both are in.
+        landmarks: (N, 33, 2) in [0, 1].
+        library: (M, 33, 2) in [0, 1].
+        width: px, of the images that both are in.
+        height: px, likewise.
+
+    Returns:
+        (N,) rows of the library.
     """
     ours, others = ((poses[:, JOINTS] * [width, height]).reshape(len(poses), -1) for poses in (landmarks, library))
-    return ((others**2).sum(axis=1) - 2 * ours @ others.T).argmin(axis=1)  # but for what is the same for all others
+    # |ours|^2 is left out: it is the same for all rows of the library.
+    return ((others**2).sum(axis=1) - 2 * ours @ others.T).argmin(axis=1)

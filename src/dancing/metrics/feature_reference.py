@@ -1,6 +1,6 @@
-"""Whether pictures are like real ones as a set, in a network's features. NumPy alone.
+"""Distance of a set of images from real ones, in the features of a network. NumPy alone.
 
-Letters: N pictures, R real training pictures, D features.
+Letters: N images, R real training images, D features.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FEATURES = ("feature_mmd", "feature_mmd_ratio", "density", "coverage")
 
 @dataclass(frozen=True)
 class FeatureReference:
-    """Real training pictures in the own feature network's eyes: what every system's are compared with."""
+    """Features of real training images, which every system is compared with."""
 
     mean: np.ndarray  # (D,)
     std: np.ndarray  # (D,)
@@ -28,40 +28,46 @@ class FeatureReference:
 
     @classmethod
     def of(cls, features: np.ndarray, clips: Clips, seed: int) -> "FeatureReference":
-        """Features (R, D) of training pictures too far apart in time to be alike; `clips` as of `row`."""
+        """Standardise the features of real images and measure the floor of MMD^2.
+
+        Args:
+            features: (R, D) of training images that are far enough apart in time to be independent.
+            clips: identifiers as for `row`, of the images that will be evaluated; the floor is for as many runs.
+            seed: of the splits for the floor.
+        """
         features = features.astype(np.float64)
         mean, std = features.mean(axis=0), features.std(axis=0)
-        std = np.maximum(std, 1e-3 * std.max() + 1e-9)  # a dead channel says nothing
+        std = np.maximum(std, 1e-3 * std.max() + 1e-9)  # an (almost) constant channel would be all noise
         features = (features - mean) / std
         means = kernel_means(list(_directions(features)[:, None]))
         return cls(mean, std, features, mmd2_floor(means, len(set(clips)), seed))
 
     def row(self, features: np.ndarray, clips: Clips, seed: int) -> Row:
-        """Cells of `FEATURES`: how like real pictures as a set, whichever pose each shows.
+        """Cells of `FEATURES`: how similar a set of images is to real ones, whatever pose each of them shows.
 
-        feature_mmd: unbiased MMD^2 from the training pictures. In the directions in which features leave their mean,
-            not in how far: cubed by the kernel, the far ones would drown the others. Between 0 and 16, 0 on average
-            where nothing differs.
-        feature_mmd_ratio: over its usual size between as many real pictures, as `mmd2_floor` has it. Between 0 and
-            what real test pictures have, themselves of other clips, is no difference.
-        density, coverage: see `within_reach`. Frames are fewer and more alike than real pictures: the ceiling of
-            coverage is that of real test pictures, not 1.
+        feature_mmd: unbiased MMD^2 from the training images, between 0 and 16, with expectation 0 for equal
+            distributions. It compares the directions of the standardised features, not their lengths: the kernel is
+            cubic, so the longest ones would dominate.
+        feature_mmd_ratio: the same over its typical size between as many real images, see `mmd2_floor`. A value up to
+            that of the real test images, which are from other clips than the training images, is no difference.
+        density, coverage: see `within_reach`. The evaluated frames are fewer and more alike than the training images,
+            so the ceiling of coverage is the value of the real test images, not 1.
 
         Args:
-            features: (N, D) of a system's pictures.
-            clips: (N,) which run of neighbours each is of: the units of MMD.
+            features: (N, D) of a system's images.
+            clips: (N,) identifier of the run of neighbouring frames that each image is from: the units of MMD.
             seed: of the bootstrap.
         """
         features = (features - self.mean) / self.std
         runs = clip_numbers(clips, len(features))
         enough = len(self.features) > K
         near = within_reach(self.features, features, K) if enough else np.zeros((0, len(features)))  # (R, N)
-        crowd = {"density": (near.sum(axis=0) / K, np.full(len(features), float(enough)))}
+        density = {"density": (near.sum(axis=0) / K, np.full(len(features), float(enough)))}
         covered = near.any(axis=1).astype(float)
         return {
             **self._mmd_cells([_directions(features[runs == run]) for run in np.unique(runs)], seed),
-            **cells(crowd, ("density",), clips, seed),
-            # Which frames were drawn can't be resampled, since a frame drawn twice covers nothing more.
+            **cells(density, ("density",), clips, seed),
+            # The bootstrap is over real images: a resampled frame that occurs twice would cover nothing more.
             "coverage": {
                 "mean": float(covered.mean()) if enough else None,
                 "n": len(covered),
@@ -70,13 +76,14 @@ class FeatureReference:
         }  # fmt: skip
 
     def _mmd_cells(self, runs: Sequence[np.ndarray], seed: int) -> Row:
+        """Cells of feature_mmd and feature_mmd_ratio; runs: `_directions` (n, D) of each run."""
         real, made = len(self.features), len(runs)
         means = kernel_means([*_directions(self.features)[:, None], *runs])
         a, b = np.repeat([1.0, 0.0], [real, made]), np.repeat([0.0, 1.0], [real, made])
         weights = resampled(made, seed)
         draws = mmd2(means, a, np.concatenate([np.zeros((len(weights), real)), weights], axis=1))
         mmd = float(mmd2(means, a, b))
-        row = {}
+        row: Row = {}
         for name, unit in (("feature_mmd", 1.0), ("feature_mmd_ratio", self.floor if self.floor > 0 else np.nan)):
             mean = mmd / unit if np.isfinite(mmd / unit) else None
             row[name] = {"mean": mean, "n": made, "ci95": percentiles(draws / unit) if made > 2 else None}
@@ -84,6 +91,6 @@ class FeatureReference:
 
 
 def _directions(features: np.ndarray) -> np.ndarray:
-    """(n, D) -> the same, all as long as standardised features are on average."""
+    """Features (n, D), scaled to the same length: that of standardised features on average."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(lengths, 1e-9) * np.sqrt(features.shape[1])

@@ -1,7 +1,7 @@
-"""A dance as the metrics see it, and how much it moves.
+"""Motion normalised for measuring, and metrics of the amount of motion.
 
 Letters: T frames of a clip, N frames at 60 Hz, J = 13 joints.
-Units: torso lengths (L) and seconds. A value that can't be told (too short, nothing seen) is NaN.
+Units: torso lengths (L) and seconds. Undefined values (motion too short, nothing visible) are NaN.
 """
 
 from collections.abc import Sequence
@@ -13,23 +13,25 @@ from numpy.typing import ArrayLike
 from scipy.fft import dct, idct
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
-#: MediaPipe's landmarks that count: nose, shoulders to wrists, hips to ankles. All 33 would weigh the head by a third.
+#: The MediaPipe landmarks that count: nose, shoulders to wrists, hips to ankles. A third of all 33 are on the head.
 JOINTS = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 SHOULDERS = [JOINTS.index(11), JOINTS.index(12)]
 HIPS = [JOINTS.index(23), JOINTS.index(24)]
 
-FPS = 60.0  # of every motion that is measured: smoothing in frames means nothing across frame rates
-MIN_VISIBILITY = 0.5  # a landmark below it is a guess
-MIN_SEEN = 0.1  # share of the frames in which a landmark must be seen to be counted at all
-STILL = 1e-6  # L/s, rounding error rather than motion
+FPS = 60.0  # of every measured motion, so that smoothing by a number of frames is comparable
+MIN_VISIBILITY = 0.5  # a landmark below it is a guess of the pose detector
+MIN_SEEN = 0.1  # share of frames in which a landmark must be visible to be used at all
+STILL = 1e-6  # L/s; anything below it is rounding error
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A dance free of distance, aspect ratio and frame rate, as `prepare` makes it.
+    """A dance that is independent of camera distance, aspect ratio and frame rate, as `prepare` makes it.
 
-    landmarks: (N, 33, 2) in torso lengths from the picture's upper left corner, x right and y down; NaN where not seen.
-    torso: px, the median length from mid-hip to mid-shoulder.
+    Attributes:
+        landmarks: (N, 33, 2) L from the image's upper left corner, x right and y down; NaN where not visible.
+        torso: px, the median length from mid-hip to mid-shoulder.
+        fps: frames/s.
     """
 
     landmarks: np.ndarray
@@ -38,25 +40,29 @@ class Motion:
 
     @cached_property
     def root(self) -> np.ndarray:
-        """(N, 2) mid-hip's path; NaN where either hip is not seen."""
+        """Path of mid-hip, (N, 2) L; NaN where a hip is not visible."""
         return self.landmarks[:, [JOINTS[hip] for hip in HIPS]].mean(axis=1)
 
     @cached_property
     def q(self) -> np.ndarray:
-        """(N, 13, 2) the `JOINTS` seen from mid-hip: free of where the dancer stands."""
+        """Positions of `JOINTS` relative to mid-hip, (N, 13, 2) L."""
         return self.landmarks[:, JOINTS] - self.root[:, None]
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Length in seconds."""
         return len(self.landmarks) / self.fps
 
     def only(self, landmarks: np.ndarray) -> "Motion":
-        """The same dance with nothing but these landmarks, (33,) bool, so that two dances compare like with like."""
+        """Mask all other landmarks with NaN, so that two dances are compared by the same ones.
+
+        Args:
+            landmarks: (33,) bool, those to keep.
+        """
         return replace(self, landmarks=np.where(landmarks[:, None], self.landmarks, np.nan))
 
     def cut(self, start: int, stop: int | None = None) -> "Motion":
-        """Frames start..stop alone."""
+        """Frames start to stop (exclusive; None: to the end), as for a slice."""
         return replace(self, landmarks=self.landmarks[start:stop])
 
 
@@ -64,15 +70,16 @@ class Motion:
 
 
 def prepare(landmarks: ArrayLike, visibility: ArrayLike, fps: float, width: int, height: int) -> Motion:
-    """Bring landmarks of any frame rate and picture size to one `Motion` at 60 Hz.
+    """Convert landmarks of any frame rate and image size to a `Motion` at 60 Hz.
 
     Args:
-        landmarks: (T, 33, 2), x and y as fractions of the picture. NaN counts as not seen.
-        visibility: (T, 33) in [0, 1]. Landmarks under 0.5 are not seen: the spline goes on without them, and what it
-            says there is masked. One seen in less than a tenth of the frames is left out altogether. Where a hip
-            is not seen, no joint has a place relative to it, and all are masked.
+        landmarks: (T, 33, 2), x and y as fractions of the image. NaN counts as not visible.
+        visibility: (T, 33) in [0, 1]. Landmarks under 0.5 are not visible: they are interpolated before resampling and
+            masked after it. A landmark that is visible in less than a tenth of the frames is masked throughout. Where a
+            hip is not visible, `root` and `q` are NaN.
         fps: frames per second of the landmarks.
-        width, height: px, of the picture: normalised x and y have different scales and must not be mixed.
+        width: px, of the image.
+        height: px. Both are needed because fractions of width and of height are different units.
 
     Raises:
         ValueError: for arrays of other shapes, or an fps or size that is not above 0.
@@ -91,20 +98,21 @@ def prepare(landmarks: ArrayLike, visibility: ArrayLike, fps: float, width: int,
     if len(seen):
         seen &= seen.mean(axis=0) >= MIN_SEEN
     pixels, seen = _resample(_bridge(pixels, seen), seen, fps)  # (N, 33, 2), (N, 33)
-    shown = Motion(np.where(seen[..., None], pixels, np.nan), 1.0)  # as yet in pixels
+    in_pixels = Motion(np.where(seen[..., None], pixels, np.nan), 1.0)
 
-    torsos = np.linalg.norm(shown.q[:, SHOULDERS].mean(axis=1), axis=-1)
+    torsos = np.linalg.norm(in_pixels.q[:, SHOULDERS].mean(axis=1), axis=-1)
     torsos = torsos[np.isfinite(torsos)]
     torso = float(np.median(torsos)) if len(torsos) else np.nan
     if not torso > 0:
-        torso = np.nan  # nothing to measure by: everything is NaN
-    return Motion(shown.landmarks / torso, torso)
+        torso = np.nan  # without a unit of length, everything is NaN
+    return Motion(in_pixels.landmarks / torso, torso)
 
 
 def _bridge(pixels: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Replace unseen samples of (T, 33, 2) by a monotone curve through the seen ones; the ends are held.
+    """Fill gaps in (T, 33, 2) by monotone interpolation; seen: (T, 33) bool. Ends are held constant.
 
-    Monotone, since a plain cubic would swing out over a long gap and pull its neighbours along.
+    Monotone, because a plain cubic spline overshoots in long gaps, and the resampling spline would carry the error into
+    the neighbouring samples.
     """
     bridged = np.where(seen.all(axis=0)[:, None], pixels, 0.0)
     for joint in np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0)):  # gaps differ from landmark to landmark
@@ -120,7 +128,10 @@ def _bridge(pixels: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def _resample(pixels: np.ndarray, seen: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 33, 2) and (T, 33) at `fps` -> the same at 60 Hz; seen means that the samples on both sides were."""
+    """(T, 33, 2) and (T, 33) at `fps` -> (N, 33, 2) and (N, 33) at 60 Hz.
+
+    A new sample is visible where the old samples on both sides of it are.
+    """
     frames = len(pixels)
     if frames < 2:
         return pixels, seen
@@ -134,14 +145,19 @@ def _resample(pixels: np.ndarray, seen: np.ndarray, fps: float) -> tuple[np.ndar
 
 
 def mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """Mean over what is not NaN; NaN (and no warning) where there is nothing."""
+    """Mean of the values that are finite; NaN, without NumPy's warning, where there are none."""
     seen = np.isfinite(values)
     count = seen.sum(axis=axis)
     return np.where(count > 0, np.where(seen, values, 0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian over time (axis 0, sigma in frames) of what is not NaN: short gaps are bridged, long ones stay NaN."""
+    """Gaussian filter over time that ignores NaN: short gaps are filled, long ones stay NaN.
+
+    Args:
+        values: (N, ...).
+        sigma: of the Gaussian, in frames.
+    """
     seen = np.isfinite(values)
     total = _gaussian(np.where(seen, values, 0.0), sigma)
     if seen.all():
@@ -151,25 +167,25 @@ def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian over time, reflected at the ends, (N, ...) -> (N, ...).
+    """Gaussian filter over time with reflection at the ends, (N, ...) -> (N, ...).
 
-    By the cosine transform, whose waves reflect at the ends by themselves: as fast for a sigma of seconds as of frames.
+    A product in the cosine transform, which implies the reflection. Its cost does not depend on sigma.
     """
     frames = len(values)
     if not frames:
         return values
     response = np.exp(-0.5 * (sigma * np.pi * np.arange(frames) / frames) ** 2)
-    waves = dct(values, axis=0) * response.reshape(-1, *[1] * (values.ndim - 1))
-    return idct(waves, axis=0)
+    spectrum = dct(values, axis=0) * response.reshape(-1, *[1] * (values.ndim - 1))
+    return idct(spectrum, axis=0)
 
 
 def velocity(path: np.ndarray, fps: float) -> np.ndarray:
-    """Central differences over time, (N, ...) in L -> (N, ...) in L/s; NaN beside a gap and where N is 1."""
+    """Central differences over time: (N, ...) in L -> (N, ...) in L/s; NaN next to a gap and where N is 1."""
     return np.gradient(path, axis=0) * fps if len(path) > 1 else np.full_like(path, np.nan)
 
 
 def joint_speeds(motion: Motion) -> np.ndarray:
-    """Speed of every joint relative to mid-hip, (N, 13) in L/s; NaN where not seen."""
+    """Speed of every joint relative to mid-hip, (N, 13) in L/s; NaN where not visible."""
     return np.linalg.norm(velocity(motion.q, motion.fps), axis=-1)
 
 
@@ -177,21 +193,26 @@ def joint_speeds(motion: Motion) -> np.ndarray:
 
 
 def magnitude(motion: Motion) -> float:
-    """Mean joint speed relative to mid-hip, L/s: each joint's over time, then over the joints."""
+    """Mean joint speed relative to mid-hip, L/s: the mean over time of each joint, then over joints."""
     return float(mean(mean(joint_speeds(motion), axis=0)))
 
 
 def median_speed(motions: Sequence[Motion]) -> float:
-    """Median over all frames of all motions of the mean joint speed, L/s: the measure of `freeze_ratio`."""
+    """Median over all frames of all motions of the mean joint speed, L/s: the reference of `freeze_ratio`."""
     speeds = np.concatenate([mean(joint_speeds(motion), axis=1) for motion in motions] or [np.zeros(0)])
     speeds = speeds[np.isfinite(speeds)]
     return float(np.median(speeds)) if len(speeds) else np.nan
 
 
 def freeze_ratio(motion: Motion, real_median: float) -> float:
-    """Share of 0.5 s windows whose mean speed is under a tenth of `real_median` (L/s, see `median_speed`).
+    """Share of windows of 0.5 s in which the dancer hardly moves: the mean speed is under a tenth of the real median.
 
-    Windows in which nothing is seen are left out; NaN where there is no window or no `real_median`.
+    Args:
+        motion: the dance to measure.
+        real_median: L/s, `median_speed` of real dances.
+
+    Returns:
+        In [0, 1], without the windows in which no joint is visible; NaN without a window or where `real_median` is NaN.
     """
     width = round(motion.fps / 2)
     speed = mean(joint_speeds(motion), axis=1)
@@ -201,18 +222,23 @@ def freeze_ratio(motion: Motion, real_median: float) -> float:
 
 
 def jerk(motion: Motion) -> float:
-    """Mean length of the third difference of the joints at 60 Hz, L/s^3: how much the body trembles.
+    """Mean length of the third difference of joint positions at 60 Hz, L/s^3: high where the body trembles.
 
-    It depends on the noise of the landmarks, so compare only motions that were tracked at one frame rate.
+    It depends on the noise of the landmarks: compare only motions that were tracked at the same frame rate.
     """
     third = np.diff(motion.q, n=3, axis=0) * motion.fps**3
     return float(mean(mean(np.linalg.norm(third, axis=-1), axis=0)))
 
 
 def drift(motion: Motion, seconds: float = 10.0) -> float:
-    """Magnitude of the last 10 s over that of the first: 1 is steady, 0 is a dance that dies down.
+    """Magnitude of the last seconds over that of the first: 1 is steady, 0 is motion that dies down.
 
-    NaN where the motion is shorter than both together, or begins frozen.
+    Args:
+        motion: the dance to measure.
+        seconds: length of the two spans.
+
+    Returns:
+        At least 0; NaN where the motion is shorter than two spans or does not move in the first.
     """
     span = round(seconds * motion.fps)
     if len(motion.q) < 2 * span:

@@ -1,10 +1,10 @@
-"""How a dance rides on the music: motion beats, beat alignment, tempo locking.
+"""How well motion follows the music: motion beats, beat alignment, tempo locking.
 
-Every score stands beside its chance level, since the usual ones are far from 0 for motion that ignores the music.
+Every score comes with its chance level: the usual scores are far from 0 even for motion that ignores the music.
 
-Letters: N frames at 60 Hz, C channels, W frames of a window, S stretches of time, P = 4 periods, b beats.
-Units: torso lengths (L) and seconds. Beat times are seconds from the motion's first frame.
-A value that can't be told (too short, no beats, nothing seen) is NaN.
+Letters: N frames at 60 Hz, C channels, W frames of a window, S time stretches, P = 4 periods, b beats.
+Units: torso lengths (L) and seconds. Beat times are in seconds from the motion's first frame.
+Undefined values (motion too short, no beats, nothing visible) are NaN.
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from scipy.signal import find_peaks
 
 from dancing.metrics.motion import FPS, JOINTS, STILL, Motion, joint_speeds, mean, smooth, velocity
 
-BEAT_SIGMA = 5.0  # frames, smooths the speed whose minima are motion beats
-BAS_SIGMA = 3.0  # frames, how near is near in the beat alignment score
-F1_WINDOW = 0.070  # s
-SHIFTS = 100  # circular shifts of the music that make the null
+BEAT_SIGMA = 5.0  # frames, of the smoothing of the speed, whose minima are motion beats
+BAS_SIGMA = 3.0  # frames, the tolerance of the beat alignment score
+F1_WINDOW = 0.070  # s, the tolerance of F1
+SHIFTS = 100  # random circular shifts of the beats, for the null
 
 PERIODS = (1, 2, 3, 4)  # beats
 WINDOW = 15.0  # s
-THIN = 2  # one frame in two is kept: channels smoothed by 3 frames hold nothing that the others could add
-MIN_BEATS = 8  # a dance must span two of the longest period, or the tempo can't be told from its neighbours
-#: How many times too slow or too fast the music is taken; 1 is its own tempo.
+THIN = 2  # every second frame is kept: after smoothing by 3 frames the others add no information
+MIN_BEATS = 8  # a dance must span two of the longest period, or neighbouring tempi can't be separated
+#: Tempi to compare, as multiples of the music's own.
 STRETCHES = np.sort(np.append(np.geomspace(0.7, 1.43, 61), 1.0))
-#: Which of them are wrong: not the right tempo, nor those at which four beats pass for three.
+#: Which of them are wrong, (S,) bool: not close to the right tempo, 3/4 or 4/3 of it.
 WRONG = (abs(STRETCHES - 1) > 0.06) & (abs(STRETCHES * 4 / 3 - 1) > 0.04) & (abs(STRETCHES * 3 / 4 - 1) > 0.04)
 
 
@@ -34,58 +34,62 @@ WRONG = (abs(STRETCHES - 1) > 0.06) & (abs(STRETCHES * 4 / 3 - 1) > 0.04) & (abs
 
 
 def body_speed(motion: Motion) -> np.ndarray:
-    """How fast the body as a whole moves, (N,) L/s; NaN in long gaps.
+    """Mean joint speed, smoothed by a Gaussian of 5 frames at 60 Hz: (N,) L/s; NaN in long gaps.
 
-    The mean joint speed, smoothed by a Gaussian of 5 frames at 60 Hz (Li et al., AI Choreographer, ICCV 2021, and Siyao
-    et al., Bailando, CVPR 2022, do so at whatever frame rate they have).
+    Li et al. (AI Choreographer, ICCV 2021) and Siyao et al. (Bailando, CVPR 2022) smooth by 5 frames at the frame rate
+    of their data.
     """
     return smooth(mean(joint_speeds(motion), axis=1), BEAT_SIGMA)
 
 
 def motion_beats(motion: Motion) -> np.ndarray:
-    """Times (s) at which the body as a whole comes to rest: local minima of its speed.
+    """Motion beats: the local minima of `body_speed`, without those that are as small as rounding errors.
 
-    Minima by less than rounding error don't count.
+    Returns:
+        (m,) s, rising.
     """
     if not len(motion.q):
         return np.zeros(0)
     speed = body_speed(motion)
     lowest = find_peaks(-speed, prominence=STILL)[0]
     before, after = speed[lowest - 1] - speed[lowest], speed[lowest + 1] - speed[lowest]  # both at least 0
-    within = 0.5 * (before - after) / np.maximum(before + after, STILL)
-    return (lowest + within) / motion.fps
+    offset = 0.5 * (before - after) / np.maximum(before + after, STILL)  # of the vertex of a parabola, in frames
+    return (lowest + offset) / motion.fps
 
 
 def beats_within(beats: ArrayLike, duration: float) -> np.ndarray:
-    """The beats from 0 to `duration` (s), sorted, each once."""
-    times = np.unique(np.asarray(beats, dtype=np.float64))  # sorted, each once
+    """Sorted beat times (s) from 0 to `duration` (s, exclusive), without duplicates."""
+    times = np.unique(np.asarray(beats, dtype=np.float64))
     return times[(times >= 0) & (times < duration)]
 
 
 def _nearest(times: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance (s) from each of `times` (K, n) to the nearest of `others` (K, m) in its row, sorted; (K, n).
+    """Distance (s) from each of `times` (K, n) to the nearest of `others` (K, m) in the same row: (K, n).
 
-    Infinite where there are none. The rows are laid end to end, far apart, and searched as one.
+    `others` is sorted within rows. Infinite where m is 0. Each row is shifted far from the others, so that one search
+    serves all rows.
     """
     if not others.shape[1]:
         return np.full(times.shape, np.inf)
-    rows = 10 * (1 + max(times.max(initial=0.0), others.max())) * np.arange(len(times))[:, None]
-    wanted, fence = times + rows, np.concatenate([[-np.inf], (others + rows).ravel(), [np.inf]])
-    after = np.searchsorted(fence, wanted)
-    return np.minimum(wanted - fence[after - 1], fence[after] - wanted)
+    shifts = 10 * (1 + max(times.max(initial=0.0), others.max())) * np.arange(len(times))[:, None]
+    wanted, candidates = times + shifts, np.concatenate([[-np.inf], (others + shifts).ravel(), [np.inf]])
+    after = np.searchsorted(candidates, wanted)
+    return np.minimum(wanted - candidates[after - 1], candidates[after] - wanted)
 
 
-def _distances(rests: np.ndarray, music: np.ndarray, duration: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far (s) each beat of the music is from the nearest motion beat, and each motion beat from the nearest beat of
-    the music: (1 + 100, b) and (1 + 100, m).
+def _distances(motion: np.ndarray, music: np.ndarray, duration: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances between motion beats (m,) and music beats (b,), all in s.
 
-    First the music as it is, then its beats turned round the motion's length by 100 random amounts: the null. Random,
-    since even steps can fall on whole beats, and the null would be the score itself.
+    The first row is for the music as it is. The other 100 are the null: its beats are shifted circularly within the
+    motion's length by random amounts. Even steps could be whole beats, and the null would equal the score.
+
+    Returns:
+        (1 + 100, b) from each music beat to the nearest motion beat, and (1 + 100, m) the other way round.
     """
     shifts = np.append(0.0, np.random.default_rng(seed).uniform(0, duration, SHIFTS))
-    turned = np.sort((music + shifts[:, None]) % duration, axis=1)
-    repeated = np.repeat(rests[None], len(shifts), axis=0)
-    return _nearest(turned, repeated), _nearest(repeated, turned)
+    shifted = np.sort((music + shifts[:, None]) % duration, axis=1)
+    repeated = np.repeat(motion[None], len(shifts), axis=0)
+    return _nearest(shifted, repeated), _nearest(repeated, shifted)
 
 
 def _closeness(seconds: np.ndarray) -> np.ndarray:
@@ -94,22 +98,23 @@ def _closeness(seconds: np.ndarray) -> np.ndarray:
 
 
 def beat_alignment(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]:
-    """Beat alignment score in both directions, beside what the same dance scores against the music turned round.
+    """Beat alignment score in both directions, with its null: the score against circularly shifted music.
 
-    The raw score tells nothing by itself: white jitter reaches 0.29. The gain over the null is 0 by chance and about
-    +0.74 for a dancer who rests on every beat at 120 BPM.
+    The raw score alone says little: white jitter reaches 0.29. The gain over the null is 0 by chance and about +0.74
+    for a dancer who rests on every beat at 120 BPM.
 
     Args:
+        motion: the dance to measure.
         beats: (b,) s; those outside the motion are left out.
         seed: of the 100 circular shifts.
 
     Returns:
-        bas: mean over music beats of the closeness of the nearest motion beat, as in Bailando (Siyao et al., CVPR
-            2022); 0 for a dancer who never comes to rest, NaN without music beats.
+        bas: mean over music beats of exp(-d^2 / 18), with d the distance to the nearest motion beat in frames, as in
+            Bailando (Siyao et al., CVPR 2022); 0 without motion beats, NaN without music beats.
         bas_null, bas_gain, bas_gain_z: mean over the shifts; bas - bas_null; the gain in standard deviations of the
             null (NaN where the null does not vary).
-        bas_motion, bas_motion_null, bas_motion_gain: the same over motion beats, the nearest music beat to each, as in
-            AI Choreographer's FACT (Li et al., ICCV 2021); NaN without motion beats.
+        bas_motion, bas_motion_null, bas_motion_gain: the same over motion beats, with the distance to the nearest music
+            beat, as in AI Choreographer (Li et al., ICCV 2021); NaN without motion beats.
     """
     names = ("bas", "bas_null", "bas_gain", "bas_gain_z", "bas_motion", "bas_motion_null", "bas_motion_gain")
     music = beats_within(beats, motion.duration)
@@ -117,17 +122,18 @@ def beat_alignment(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str,
         return dict.fromkeys(names, np.nan)
     score, score_motion = map(_closeness, _distances(motion_beats(motion), music, motion.duration, seed))
     null, null_motion = score[1:].mean(), score_motion[1:].mean()
-    spread = score[1:].std()
+    deviation = score[1:].std()
     gain = score[0] - null
-    z = gain / spread if spread > 0 else np.nan
+    z = gain / deviation if deviation > 0 else np.nan
     values = (score[0], null, gain, z, score_motion[0], null_motion, score_motion[0] - null_motion)
     return dict(zip(names, map(float, values), strict=True))
 
 
 def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]:
-    """Motion beats as a detector of music beats, to within 70 ms, beside its chance level (0.20-0.31 for dance).
+    """F1 of motion beats as a detector of music beats, to within 70 ms. Its chance level is 0.20-0.31 for dance.
 
     Args:
+        motion: the dance to measure.
         beats: (b,) s; those outside the motion are left out.
         seed: of the 100 circular shifts.
 
@@ -139,7 +145,8 @@ def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]
     music = beats_within(beats, motion.duration)
     if not len(music) or not np.isfinite(motion.q).any():
         return dict.fromkeys(names, np.nan)
-    # One beat may serve two: rests lie apart. A hair is added, or rounding decides about a beat just on the edge.
+    # Beats are not matched one to one; motion beats are too far apart for it to matter. 1e-9 absorbs rounding errors at
+    # the edge of the window.
     recall, precision = (
         mean(np.where(distance <= F1_WINDOW + 1e-9, 1.0, 0.0), axis=1)
         for distance in _distances(motion_beats(motion), music, motion.duration, seed)
@@ -153,9 +160,14 @@ def beat_f1(motion: Motion, beats: ArrayLike, seed: int = 0) -> dict[str, float]
 
 
 def beat_phase(beats: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Music's phase in beats at `times` (s): k at beat k, linear between, on by the median period beyond the ends.
+    """Phase of the music in beats: k at beat k, linear between beats, extrapolated by the median period.
 
-    beats: (b,) s, sorted, at least two. Returns the shape of `times`.
+    Args:
+        beats: (b,) s, sorted, at least two.
+        times: s, of any shape.
+
+    Returns:
+        The phase at `times`, in the same shape.
     """
     period = np.median(np.diff(beats))
     inside = np.interp(times, beats, np.arange(len(beats)))
@@ -163,29 +175,30 @@ def beat_phase(beats: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _channels(motion: Motion) -> np.ndarray:
-    """What may ride on the music: (N, C = 41), each without its slow trend and of unit variance over the song.
+    """Signals that may follow the music, without slow trends and with unit variance: (N, C = 41).
 
-    x and y velocities of the 13 joints and of the root, then the 13 joints' speeds. Gaps and still channels are 0: they
-    add nothing to any tempo.
+    x and y velocities of the 13 joints and of the root, then the speeds of the 13 joints. Gaps and constant channels
+    are 0, so that they add no energy at any tempo.
     """
-    moving = velocity(motion.q, motion.fps)  # (N, 13, 2)
+    velocities = velocity(motion.q, motion.fps)  # (N, 13, 2)
+    speeds = np.linalg.norm(velocities, axis=-1)
     raw = np.concatenate(
-        [moving.reshape(len(moving), -1), velocity(motion.root, motion.fps), np.linalg.norm(moving, axis=-1)],
-        axis=1,
-    )
-    quick = smooth(raw, sigma=3)
-    quick -= smooth(quick, sigma=120)
-    spread = np.sqrt(mean((quick - mean(quick, axis=0)) ** 2, axis=0))  # (C,)
-    return np.nan_to_num(quick / np.where(spread > STILL, spread, np.inf))
+        [velocities.reshape(len(velocities), -1), velocity(motion.root, motion.fps), speeds], axis=1
+    )  # fmt: skip
+    fast = smooth(raw, sigma=3)
+    fast -= smooth(fast, sigma=120)
+    deviation = np.sqrt(mean((fast - mean(fast, axis=0)) ** 2, axis=0))  # (C,)
+    return np.nan_to_num(fast / np.where(deviation > STILL, deviation, np.inf))
 
 
 @dataclass(frozen=True)
 class LockingSpectrum:
-    """How much of a motion rides on each of several tempi.
+    """How much of a motion is periodic with each of several tempi.
 
-    energy: (S, P + 1) for each of `STRETCHES`: E_1 to E_4 and their sum, shares of the motion's variance. NaN where it
-        can't be told.
-    lag: in beats, -0.5 to 0.5: how late the joints' speeds are least after the beat.
+    Attributes:
+        energy: (S, P + 1) for each of `STRETCHES`: E_1 to E_4 and their sum, shares of the motion's variance. NaN where
+            undefined.
+        lag: beats, -0.5 to 0.5: how late after the beat the joints' speeds are lowest.
     """
 
     energy: np.ndarray
@@ -193,32 +206,34 @@ class LockingSpectrum:
 
     @property
     def chance(self) -> np.ndarray:
-        """(P + 1,) mean energy at the wrong tempi; NaN where nothing moves."""
+        """Chance level: mean energy at the wrong tempi, (P + 1,); NaN where nothing moves."""
         level = self.energy[WRONG].mean(axis=0)
         return np.where(level > 0, level, np.nan)
 
     @property
     def relative(self) -> np.ndarray:
-        """(S, P + 1) energy over chance: what to plot. A peak at 1 of the stretches is a dance that has the tempo."""
+        """Energy over chance, (S, P + 1). A peak at stretch 1 means that the dance follows the tempo."""
         return self.energy / self.chance
 
 
 def locking_spectrum(motion: Motion, beats: ArrayLike) -> LockingSpectrum:
     """Tempo locking at the music's own tempo and at wrong ones.
 
-    Channels v are `_channels`. In windows of 15 s (at least half overlapping; one shorter for a shorter clip) with
-    weights w = Hann / sum, and phi the music's phase in beats, the energy at a period of p beats is
+    The channels v are the x and y velocities of the 13 joints and of mid-hip and the speeds of the joints, without slow
+    trends and with unit variance. phi is the music's phase in beats. In windows of 15 s that overlap by at least half
+    (one shorter window for a shorter motion), with weights w = Hann / sum, the energy at a period of p beats is
 
         E_p = 2 * mean over channels of |sum_t w v exp(2 pi i phi / p)|^2,  mean over windows,
 
-    the share of the motion's variance in that rhythm. Other tempi are the same with time stretched about each window's
-    middle by `STRETCHES`.
+    the share of the motion's variance in that rhythm. For another tempo, time is stretched around each window's middle
+    by `STRETCHES`.
 
     Args:
-        beats: (b,) s. Beats outside the motion serve to know the phase within.
+        motion: the dance to measure.
+        beats: (b,) s. Beats outside the motion are used too: they determine the phase at its ends.
 
     Returns:
-        All NaN where the motion spans under 8 beats, or there are under two beats.
+        The spectrum; all NaN where the motion spans fewer than 8 beats or there are fewer than two beats.
     """
     music = np.unique(np.asarray(beats, dtype=np.float64))
     if len(music) < 2 or motion.duration < MIN_BEATS * np.median(np.diff(music)):
@@ -228,47 +243,47 @@ def locking_spectrum(motion: Motion, beats: ArrayLike) -> LockingSpectrum:
     width = min(len(channels), round(WINDOW * motion.fps / THIN))
     hops = int(np.ceil((len(channels) - width) / (width / 2)))
     starts = np.linspace(0, len(channels) - width, hops + 1).round().astype(int)
-    hann = np.hanning(width + 2)[1:-1]  # without the two zeros at its ends
+    hann = np.hanning(width + 2)[1:-1]  # without the zeros at both ends
     hann /= hann.sum()
 
     own = int(np.flatnonzero(STRETCHES == 1)[0])
-    away = (np.arange(width) - (width - 1) / 2) / motion.fps * THIN  # (W,) s from the window's middle
+    offsets = (np.arange(width) - (width - 1) / 2) / motion.fps * THIN  # (W,) s from the window's middle
     energy = np.zeros((len(STRETCHES), len(PERIODS)))
-    rhythm = 0j  # of the 13 speeds at one beat
+    speed_phasor = 0j  # sum over the 13 speeds, at a period of one beat
     for start in starts:
         middle = (start + (width - 1) / 2) / motion.fps * THIN
-        phase = beat_phase(music, middle + STRETCHES[:, None] * away)  # (S, W)
-        # All periods divide twelve beats: one exponential serves them all.
+        phase = beat_phase(music, middle + STRETCHES[:, None] * offsets)  # (S, W)
+        # Every period divides 12 beats, so all exponentials are powers of one.
         twelfth = np.exp(2j * np.pi / 12 * phase)
-        turns = np.stack([twelfth ** (12 // period) for period in PERIODS], axis=1)  # (S, P, W)
+        waves = np.stack([twelfth ** (12 // period) for period in PERIODS], axis=1)  # (S, P, W)
         weighted = hann[:, None] * channels[start : start + width]  # (W, C)
-        riding = turns.real @ weighted + 1j * (turns.imag @ weighted)  # (S, P, C)
-        energy += 2 * (np.abs(riding) ** 2).mean(axis=-1) / len(starts)
-        rhythm += riding[own, 0, -len(JOINTS) :].sum()
+        phasors = waves.real @ weighted + 1j * (waves.imag @ weighted)  # (S, P, C)
+        energy += 2 * (np.abs(phasors) ** 2).mean(axis=-1) / len(starts)
+        speed_phasor += phasors[own, 0, -len(JOINTS) :].sum()
 
-    # From the phase of the 13 speeds, as the sign of a velocity depends on the side of the body. The speed's minimum is
-    # half a turn after its maximum.
-    lag = float(np.angle(-rhythm) / (2 * np.pi))
+    # From the speeds alone, because the sign of a velocity differs between the sides of the body. The minus is for the
+    # minimum of the speed, which is half a period after its maximum.
+    lag = float(np.angle(-speed_phasor) / (2 * np.pi))
     return LockingSpectrum(np.concatenate([energy, energy.sum(axis=1, keepdims=True)], axis=1), lag)
 
 
 def tempo_locking(spectrum: LockingSpectrum) -> dict[str, float]:
-    """How much of the motion rides on the music's tempo, against wrong tempi.
+    """How much more of the motion is periodic with the music's tempo than with wrong tempi.
 
-    Chance is 1 whatever the dancer's delay, which only turns the phase (that is why a circular shift can't be the null
-    here). A stiff metronome would score highest: read it beside magnitude and jerk, and beside the value of real dance,
-    which is the aim, not the sky.
+    Chance is 1, whatever the dancer's delay: a delay only changes the phase, which is also why circular shifts can't be
+    the null here. A stiff metronome would score highest: match the value of real dance, do not maximise, and read the
+    score together with magnitude and jerk.
 
     Returns:
         tempo_locking_1 to _4: E_p over its mean at the wrong tempi.
         tempo_locking_sum: the same for E_1 + E_2 + E_3 + E_4.
-        tempo_locking_z, tempo_locking_rank: the sum's excess in standard deviations of the null, and the share of
-            wrong tempi that it beats (chance 0.5).
-        tempo_locking_lag: the spectrum's.
-        tempo_share, tempo_share_null: E_1 + E_2 + E_3 + E_4 and its mean in the null, as shares of the motion's
-            variance. The ratio has no upper end for a drawn dancer who does nothing beside the rhythm; the share has.
+        tempo_locking_z, tempo_locking_rank: the sum's excess over chance in standard deviations of the null, and the
+            share of wrong tempi with a lower sum (chance 0.5).
+        tempo_locking_lag: `LockingSpectrum.lag`.
+        tempo_share, tempo_share_null: E_1 + E_2 + E_3 + E_4 and its mean at the wrong tempi, as shares of the motion's
+            variance. Unlike the ratio, the share is bounded, also for synthetic motion that is purely periodic.
 
-        All NaN where the spectrum is, or nothing moves.
+        All NaN where the spectrum is NaN or nothing moves.
     """
     names = [f"tempo_locking_{p}" for p in (*PERIODS, "sum", "z", "rank", "lag")] + ["tempo_share", "tempo_share_null"]
     chance = spectrum.chance

@@ -1,7 +1,7 @@
-"""A row of the table of motion: one system over the songs of the test part.
+"""Rows of the motion table: one system on the songs of the test part.
 
-A figure is first averaged over the takes of a song (its seeds, its pieces) and then over songs, which are the units of
-the bootstrap: a second take of a song is no second song. A value that can't be told is None, JSON's null.
+A score is averaged over the takes of a song (its random seeds, its pieces) and then over songs. Songs are the units of
+the bootstrap, because several takes of one song are not independent. Undefined values are None, null in JSON.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 from dancing.metrics.body import bone_limits, foot_slide, long_bones, physical_foot_contact
 from dancing.metrics.bootstrap import interval, percentiles, resampled
-from dancing.metrics.bootstrap_cells import Row
+from dancing.metrics.bootstrap_cells import Cell, Row
 from dancing.metrics.distribution import kernel_means, mmd2, mmd2_floor, over_pairs
 from dancing.metrics.kinetic import KineticSpace, distances, frechet, kinetic_features, window_features
 from dancing.metrics.motion import STILL, Motion, drift, freeze_ratio, jerk, magnitude, mean, median_speed
@@ -28,21 +28,21 @@ BODY = ("foot_slide", "pfc", "long_bones")
 KINETIC = ("mmd", "mmd_floor", "mmd_ratio", "frechet", "diversity", "multimodality")
 METRICS = (*RHYTHM, *AMOUNT, *BODY, *KINETIC)
 
-FEW = 3  # songs, below which pairs of them have no interval: two make a single pair
+FEW = 3  # songs: with fewer, a mean over pairs has no interval, because two songs make a single pair
 FRECHET_RESAMPLES = 100
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What real dance measures: the standard of every row."""
+    """Values of real dance, which every row is compared with."""
 
     seen: np.ndarray  # (33,) bool, the landmarks that count
-    magnitude: float
-    jerk: float
-    median_speed: float
-    bones: np.ndarray  # (21,) limits
+    magnitude: float  # L/s
+    jerk: float  # L/s^3
+    median_speed: float  # L/s
+    bones: np.ndarray  # (21,) L, length limits
     space: KineticSpace
-    windows: list[np.ndarray]  # (n, d) features of each training clip
+    windows: list[np.ndarray]  # standardised features (n, d) of the windows of each training clip
     floor: float  # of MMD^2
 
     @classmethod
@@ -53,9 +53,11 @@ class Reference:
         """Measure the real dances.
 
         Args:
-            real, clips: the test part and the clip that each comes from: the measure of magnitude, jerk and freezing
-                (means over dances, not paired with any). Only landmarks seen in at least half of them are counted.
-            train, train_clips: the training part: the measure of bones and kinetic features.
+            real: the test part: reference of magnitude, jerk and freezing. Only landmarks that are visible in at least
+                half of these dances count.
+            clips: the clip that each test dance is from.
+            train: the training part: reference of bone lengths and kinetic features.
+            train_clips: the clip that each training dance is from.
             seed: of the splits for the floor.
         """
         seen = np.mean([np.isfinite(dance.landmarks).any(axis=(0, 2)) for dance in real], axis=0) >= 0.5
@@ -76,7 +78,7 @@ class Reference:
 
 
 def amount_scores(motion: Motion, reference: Reference) -> dict[str, float]:
-    """How much a dance moves, beside real dance."""
+    """Scores `AMOUNT` of a dance; magnitude and jerk are over those of real dance."""
     return {
         "magnitude": magnitude(motion) / reference.magnitude if reference.magnitude > STILL else np.nan,
         "freeze": freeze_ratio(motion, reference.median_speed),
@@ -86,7 +88,7 @@ def amount_scores(motion: Motion, reference: Reference) -> dict[str, float]:
 
 
 def body_scores(motion: Motion, reference: Reference) -> dict[str, float]:
-    """Whether it is a body that moves."""
+    """Scores `BODY` of a dance: foot sliding, physical foot contact and bone lengths."""
     return {
         "foot_slide": foot_slide(motion),
         "pfc": physical_foot_contact(motion),
@@ -97,7 +99,14 @@ def body_scores(motion: Motion, reference: Reference) -> dict[str, float]:
 def song_means(
     scores: Sequence[Sequence[Mapping[str, float]]], clips: Sequence[str], names: Sequence[str], seed: int
 ) -> Row:  # fmt: skip
-    """Cells of these metrics from the scores of every take of every piece; `clips` says which song a piece is of."""
+    """Cells of some metrics: means over songs.
+
+    Args:
+        scores: [piece][take] scores by name.
+        clips: the clip, which stands for the song, of each piece.
+        names: the metrics wanted.
+        seed: of the bootstrap.
+    """
     values = np.array([[[take[name] for name in names] for take in piece] for piece in scores])  # (pieces, takes, M)
     songs = _clip_means(mean(values, axis=1), clips)  # (songs, M)
     return {name: _cell(songs[:, column], seed) for column, name in enumerate(names)}
@@ -110,7 +119,7 @@ def rhythm_row(
     clips: Sequence[str],
     seed: int,
 ) -> Row:
-    """Cells of `RHYTHM`: what of a dance hears the music. Arguments as of `summarise`."""
+    """Cells of `RHYTHM`: how well dances follow the music. Arguments as for `summarise`."""
     scores = [
         [
             tempo_locking(spectrum) | beat_alignment(take, music, seed) | beat_f1(take, music, seed)
@@ -122,13 +131,21 @@ def rhythm_row(
 
 
 def kinetic_row(dances: Takes, clips: Sequence[str], reference: Reference, seed: int) -> Row:
-    """Cells of `KINETIC`: how far from real dance a system's dances are, and how far from one another.
+    """Cells of `KINETIC`: distance of a system's dances from real dance, and from each other.
 
-    mmd: unbiased MMD^2 between the windows of these dances and of the training part. mmd_ratio: over mmd_floor, the
-        usual size of the same between real dances; 0 where nothing differs (it may be negative), and about 1 is no
-        difference that so few songs could show. The row of the real test dances says how far they are from training.
-    frechet: None for too few windows.
-    diversity: mean distance between dances to different songs. multimodality: between takes of one song.
+    mmd: unbiased MMD^2 between the windows of these dances and of the training part.
+    mmd_floor, mmd_ratio: the typical size of MMD^2 between real dances, and mmd over it. Without a difference the
+        ratio is about 0, of either sign; a ratio of up to about 1 is no difference that so few songs could show. The
+        row of the real test dances shows how far they are from training.
+    frechet: Frechet distance between the same windows; None for too few windows.
+    diversity: mean distance between dances to different songs.
+    multimodality: mean distance between takes of the same song.
+
+    Args:
+        dances: [piece][take], with the landmarks that `reference` counts alone. Pieces under three frames are left out.
+        clips: the clip of each piece.
+        reference: of real dance.
+        seed: of the bootstrap.
     """
     kept = [(takes, clip) for takes, clip in zip(dances, clips, strict=True) if min(len(take.q) for take in takes) >= 3]
     if not kept or not _usable(reference.windows):
@@ -146,12 +163,13 @@ def kinetic_row(dances: Takes, clips: Sequence[str], reference: Reference, seed:
 
 
 def _mmd_cells(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> Row:
+    """Cells of mmd, mmd_floor and mmd_ratio of the windows (n, d) of each song."""
     songs, trained = len(windows), len(reference.windows)
     means = kernel_means([*reference.windows, *windows])
     train, test = np.repeat([1.0, 0.0], [trained, songs]), np.repeat([0.0, 1.0], [trained, songs])
     weights = resampled(songs, seed)
-    drawn = np.concatenate([np.zeros((len(weights), trained)), weights], axis=1)
-    mmd, mmds = mmd2(means, train, test), mmd2(means, train, drawn)
+    resamples = np.concatenate([np.zeros((len(weights), trained)), weights], axis=1)
+    mmd, mmds = mmd2(means, train, test), mmd2(means, train, resamples)
     return {
         "mmd": _pair_cell(mmd, mmds, songs),
         "mmd_floor": _pair_cell(reference.floor, np.zeros(0), trained),
@@ -159,18 +177,19 @@ def _mmd_cells(windows: Sequence[np.ndarray], reference: Reference, seed: int) -
     }
 
 
-def _frechet_cell(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> dict:
+def _frechet_cell(windows: Sequence[np.ndarray], reference: Reference, seed: int) -> Cell:
+    """Cell of frechet, of the windows (n, d) of each song."""
     real, songs = np.concatenate(reference.windows), len(windows)
-    far, draws = frechet(real, np.concatenate(windows)), np.zeros(0)
-    if np.isfinite(far):
+    distance, draws = frechet(real, np.concatenate(windows)), np.zeros(0)
+    if np.isfinite(distance):
         picks = np.random.default_rng(seed).integers(0, songs, (FRECHET_RESAMPLES, songs))
         draws = np.array([frechet(real, np.concatenate([windows[song] for song in pick])) for pick in picks])
-    return _pair_cell(far, draws, songs)
+    return _pair_cell(distance, draws, songs)
 
 
 def _variety_cells(features: np.ndarray, clips: Sequence[str], seed: int) -> Row:
-    """From the features (pieces, takes, d) of whole dances."""
-    between = distances(features.swapaxes(0, 1)).mean(axis=0)  # (pieces, pieces), a mean over takes
+    """Cells of diversity and multimodality, from the features (pieces, takes, d) of whole dances."""
+    between = distances(features.swapaxes(0, 1)).mean(axis=0)  # (pieces, pieces), mean over takes
     between = _clip_means(_clip_means(between, clips).T, clips)  # (songs, songs)
     songs, takes = np.ones(len(between)), np.ones(features.shape[1])
     weights = resampled(len(songs), seed)
@@ -185,19 +204,16 @@ def summarise(
     dances: Takes, spectra: Sequence[Sequence[LockingSpectrum]], beats: Sequence[np.ndarray], clips: Sequence[str],
     reference: Reference, seed: int,
 ) -> Row:  # fmt: skip
-    """One whole row, all of `METRICS`.
+    """Make one complete row: a cell for each of `METRICS`, with mean, n and interval over songs.
 
     Args:
-        dances: the system's, as many takes to every piece of the test part, with the landmarks that
-            `reference` counts alone (`Motion.only`).
-        spectra: `locking_spectrum` of each.
-        beats: each piece's, (b,) s.
-        clips: the clip that each piece comes from: the song.
+        dances: [piece][take] of one system, the same number of takes for every piece of the test part, with only the
+            landmarks that `reference` counts (`Motion.only`).
+        spectra: `locking_spectrum` of each dance.
+        beats: (b,) s, of each piece.
+        clips: the clip of each piece, which stands for the song.
+        reference: of real dance.
         seed: of the null's shifts and the bootstrap.
-
-    Returns:
-        For each metric: {"mean": over songs, "n": songs that have a value, "ci95": bootstrap over songs, [low, high]}.
-        mean is None without any value, ci95 is None for too few songs.
 
     Raises:
         ValueError: where dances, spectra, beats and clips differ in number.
@@ -211,30 +227,30 @@ def summarise(
 
 
 def _by_clip(windows: Sequence[np.ndarray], clips: Sequence[str]) -> list[np.ndarray]:
-    """Windows (n, d) of pieces -> of clips, without those that have none."""
-    units = {clip: [w for w, of in zip(windows, clips, strict=True) if of == clip] for clip in clips}
+    """Windows (n, d) of each piece -> of each clip, without clips that have no window."""
+    units = {clip: [w for w, name in zip(windows, clips, strict=True) if name == clip] for clip in clips}
     return [unit for unit in map(np.concatenate, units.values()) if len(unit)]
 
 
 def _usable(windows: Sequence[np.ndarray]) -> bool:
-    """Whether there is a window with a feature at all."""
+    """Whether any window has a feature."""
     return any(unit.size for unit in windows)
 
 
 def _clip_means(values: np.ndarray, clips: Sequence[str]) -> np.ndarray:
-    """(pieces, ...) -> (clips, ...), in the order in which clips first come; what is NaN says nothing."""
+    """Means over the pieces of each clip without NaN, (pieces, ...) -> (clips, ...), in order of first occurrence."""
     names = np.array(clips)
     return np.array([mean(values[names == clip], axis=0) for clip in dict.fromkeys(clips)])
 
 
-def _cell(values: np.ndarray, seed: int) -> dict:
-    """Mean over songs, (songs,), of what is not NaN."""
+def _cell(values: np.ndarray, seed: int) -> Cell:
+    """Cell of the mean over songs, (songs,), without NaN."""
     values = values[np.isfinite(values)]
     average = float(values.mean()) if len(values) else None
     return {"mean": average, "n": len(values), "ci95": interval(values, np.ones(len(values)), seed)}
 
 
-def _pair_cell(value: float | np.floating | np.ndarray, draws: np.ndarray, songs: int) -> dict:
-    """A figure of pairs of songs with its resampled values."""
+def _pair_cell(value: float | np.floating | np.ndarray, draws: np.ndarray, songs: int) -> Cell:
+    """Cell of a mean over pairs of songs, with its values in the bootstrap samples."""
     average = float(value) if np.isfinite(value) else None
     return {"mean": average, "n": songs, "ci95": percentiles(draws) if songs >= FEW else None}

@@ -1,6 +1,6 @@
-"""A dance put on the beat: small changes of its pace, so that it comes to rest when the music beats.
+"""Beat warping: small changes of a dance's pace that move its minima of speed onto the music's beats.
 
-Letters: T frames, b beats, P shifts that are tried.
+A "rest" is such a minimum. Letters: T frames, b beats, m rests, K knots, P candidate shifts.
 """
 
 import numpy as np
@@ -10,29 +10,30 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from dancing.metrics.motion import prepare
 from dancing.metrics.rhythm import beats_within, motion_beats
 
-STEP = 1 / 240  # s, of the shifts that are tried
-REACH = 0.25  # s, the largest: half a beat at 120 BPM; further off is another beat's
-NEAR = 0.05  # s, how near to a beat a rest must be to count much: that of the beat alignment score
-EFFORT = 0.1  # what the largest shift costs, as a share of what a rest on the beat earns
-STEEPEST = 1.5  # largest slope of a monotone cubic between two knots, over the straight line's
+STEP = 1 / 240  # s, between candidate shifts
+MAX_SHIFT = 0.25  # s: half a beat at 120 BPM, as a rest further away belongs to another beat
+TOLERANCE = 0.05  # s, the standard deviation of the beat alignment score
+SHIFT_COST = 0.1  # of the largest shift; a rest exactly on a beat scores 1
+#: Largest ratio of a monotone cubic's slope between two knots to that of the straight line.
+MAX_SLOPE_RATIO = 1.5
 
 
 def warp_to_beats(landmarks: np.ndarray, beats: ArrayLike, fps: float, limit: float = 0.15) -> np.ndarray:
-    """Play a dance a little faster here and slower there, so that its minima of speed fall on the music's beats.
+    """Return a dance whose pace is changed locally, so that its minima of speed fall on the beats.
 
     Args:
-        landmarks: (T, 33, 2), best in pixels: in fractions of the picture the longer side's motion counts less when
-            the minima of speed are found. The result is in the same unit.
+        landmarks: (T, 33, 2), preferably in px. In fractions of the image, motion along the longer side would count
+            less when the rests are detected.
         beats: (b,) s from the first frame.
-        fps: frames/s.
-        limit: by what share the pace may change, from 0 to under 1.
+        fps: frames a second.
+        limit: largest relative change of the pace, from 0 to under 1.
 
     Returns:
-        (T, 33, 2): the same dance, as long, with the same first and last pose. Unchanged where it never rests, there
-        are no beats, or nothing is gained.
+        (T, 33, 2), in the unit of `landmarks`. The first and the last pose stay as they are. The dance is returned
+        unchanged if it has no rests, there are no beats, or no warping scores higher.
 
     Raises:
-        ValueError: for a limit outside [0, 1).
+        ValueError: `limit` is outside [0, 1).
     """
     if not 0 <= limit < 1:
         raise ValueError(f"limit: expected a share from 0 to under 1, got {limit}")
@@ -40,49 +41,68 @@ def warp_to_beats(landmarks: np.ndarray, beats: ArrayLike, fps: float, limit: fl
         return landmarks
     times = np.arange(len(landmarks)) / fps
     rests = motion_beats(prepare(landmarks, np.ones(landmarks.shape[:2]), fps, 1, 1))
-    at = pace(rests, beats_within(beats, times[-1]), times, limit)
-    return landmarks if (at == times).all() else CubicSpline(times, landmarks)(at).astype(landmarks.dtype)
+    warped = pace(rests, beats_within(beats, times[-1]), times, limit)
+    return landmarks if (warped == times).all() else CubicSpline(times, landmarks)(warped).astype(landmarks.dtype)
 
 
 def pace(rests: np.ndarray, beats: np.ndarray, times: np.ndarray, limit: float) -> np.ndarray:
-    """Which moment of the dance to show at `times`, (T,) s -> (T,) s.
+    """Return which time of the original dance to show at each of `times`, (T,) s.
 
-    Each beat b shows the moment b + x. Of all sequences of shifts x whose slope stays within the limit, from none at
-    the first moment to none at the last, the one is taken whose moments lie nearest to rests, by the beat alignment
-    score, less a small cost of shifting: the best path through a table of beats and shifts (Bellman). Between the beats
-    the shift is a monotone cubic (Fritsch & Carlson, SIAM J. Numer. Anal. 1980), so the pace never jumps.
+    At beat b, time b + x is shown. The shifts x are chosen to maximise the beat alignment score of all beats, less a
+    small cost of shifting. They are 0 at both ends, and their slope stays within the limit. Dynamic programming over a
+    table of knots and candidate shifts finds the optimum. Between beats the shift is a monotone cubic (Fritsch and
+    Carlson, Monotone Piecewise Cubic Interpolation, SIAM J. Numer. Anal. 1980), so the pace is continuous.
 
     Args:
-        rests: (m,) s, when the dance rests, sorted. beats: (b,) s within `times`, sorted.
-        times: (T,) s, rising.
+        rests: (m,) s, sorted.
+        beats: (b,) s, sorted; those outside `times` are ignored.
+        times: (T,) s, increasing.
+        limit: largest relative change of the pace, from 0 to under 1.
     """
     beats = beats[(beats > times[0]) & (beats < times[-1])]
     if not len(rests) or not len(beats):
         return times
     knots = np.concatenate([times[:1], beats, times[-1:]])
-    # Rounded down, so that the limit holds; how many steps the shift may change by from one knot to the next.
-    changes = np.floor(limit / STEEPEST * np.diff(knots) / STEP + 1e-9).astype(int)
-    reach = round(REACH / STEP)
-    shifts = np.arange(-reach, reach + 1) * STEP  # (P,)
-    moments, fence = beats[:, None] + shifts, np.concatenate([[-np.inf], rests, [np.inf]])
-    after = np.searchsorted(fence, moments)
-    away = np.minimum(moments - fence[after - 1], fence[after] - moments)  # (b, P) s from the nearest rest
-    earned = np.exp(-(away**2) / (2 * NEAR**2)) - EFFORT * np.abs(shifts) / REACH
+    # By how many steps the shift may change from one knot to the next; rounded down, so that the limit holds.
+    max_changes = np.floor(limit / MAX_SLOPE_RATIO * np.diff(knots) / STEP + 1e-9).astype(int)
+    max_steps = round(MAX_SHIFT / STEP)
+    shifts = np.arange(-max_steps, max_steps + 1) * STEP  # (P,)
+    best_shifts = shifts[_best_path(_scores(rests, beats, shifts), max_changes)]
+    # A knot without a shift before the first and after the last makes the cubic's slope 0 at both ends.
+    knots = np.concatenate([[knots[0] - 1], knots, [knots[-1] + 1]])
+    return times + PchipInterpolator(knots, np.pad(best_shifts, 1))(times)
 
-    best = np.where(shifts == 0, 0.0, -np.inf)  # (P,) of all paths that end here
-    came = np.zeros((len(changes), len(shifts)), dtype=int)  # from which shift
-    for knot, change in enumerate(changes):
-        change = min(change, 2 * reach)
-        around = np.lib.stride_tricks.sliding_window_view(
+
+def _scores(rests: np.ndarray, beats: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Return what each shift (P,) scores at each beat (b,): alignment less cost, (b, P)."""
+    moments, bounds = beats[:, None] + shifts, np.concatenate([[-np.inf], rests, [np.inf]])
+    after = np.searchsorted(bounds, moments)
+    distance = np.minimum(moments - bounds[after - 1], bounds[after] - moments)  # (b, P) s to the nearest rest
+    return np.exp(-(distance**2) / (2 * TOLERANCE**2)) - SHIFT_COST * np.abs(shifts) / MAX_SHIFT
+
+
+def _best_path(scores: np.ndarray, max_changes: np.ndarray) -> np.ndarray:
+    """Return the index of each knot's shift on the best path through the table, (K,).
+
+    The path starts and ends without a shift.
+
+    Args:
+        scores: (K - 2, P), of all knots but the two ends; P is odd, and the middle column is no shift.
+        max_changes: (K - 1,), by how many columns the path may move from one knot to the next.
+    """
+    count = scores.shape[1]
+    middle = count // 2
+    best = np.full(count, -np.inf)  # (P,) score of the best path that ends at each shift
+    best[middle] = 0.0
+    previous = np.zeros((len(max_changes), count), dtype=int)  # the shift before, on that path
+    for knot, change in enumerate(max_changes):
+        change = min(change, count - 1)
+        reachable = np.lib.stride_tricks.sliding_window_view(
             np.pad(best, change, constant_values=-np.inf), 2 * change + 1
         )  # (P, 2 * change + 1)
-        came[knot] = np.arange(len(shifts)) - change + around.argmax(axis=1)
-        best = around.max(axis=1) + (earned[knot] if knot < len(beats) else 0.0)
-
-    path = [reach]  # back from the last moment, where there is no shift
-    for origin in came[::-1]:
-        path.append(origin[path[-1]])
-    path_shifts = shifts[path[::-1]]
-    # A knot without a shift before and after keeps the cubic's slope at both ends 0.
-    knots = np.concatenate([[knots[0] - 1], knots, [knots[-1] + 1]])
-    return times + PchipInterpolator(knots, np.pad(path_shifts, 1))(times)
+        previous[knot] = np.arange(count) - change + reachable.argmax(axis=1)
+        best = reachable.max(axis=1) + (scores[knot] if knot < len(scores) else 0.0)
+    path = [middle]
+    for step in previous[::-1]:
+        path.append(step[path[-1]])
+    return np.array(path[::-1])

@@ -1,8 +1,8 @@
-"""A flow-matching prior over a motion VAE's latents: which moves go together, given beat and bar.
+"""A flow-matching prior over sequences of the motion VAE's latents, conditioned on beat and bar.
 
-Lipman et al., Flow Matching for Generative Modeling, ICLR 2023. Music is followed more strongly by classifier-free
-guidance (Ho and Salimans, 2022). Letters: B batch, T frames, F audio features, N latents of Z numbers on the beat grid,
-C conditions.
+Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, with classifier-free guidance (Ho and Salimans,
+Classifier-Free Diffusion Guidance, 2022). Letters: B batch, T frames, F audio features, N latents of Z numbers on the
+beat grid, C conditions.
 """
 
 import math
@@ -14,18 +14,27 @@ from torch import nn
 from dancing.music_to_pose import beat_grid
 from dancing.music_to_pose.temporal import TemporalConvNet
 
-TIME_CHANNELS = 16  # of the flow's time
-MAX_FREQUENCY = 50.0  # of the embedding of time
+TIME_CHANNELS = 16  # sines and cosines that embed the flow's time
+MAX_FREQUENCY = 50.0  # of these
 EULER_STEPS = 12
-CONDITION_LAYERS = 2
+CONDITION_LAYERS = 2  # of the condition encoder
 
 
 @dataclass(frozen=True)
 class FlowPriorConfig:
-    """Sizes of the flow prior."""
+    """Sizes of the flow prior.
 
-    latent_dim: int  # Z
-    beat_columns: int  # the last of the audio features
+    Attributes:
+        latent_dim: Z.
+        beat_columns: how many of the last audio features describe beat and bar, the beat's phase first.
+        hidden: channels of the convolutions.
+        layers: of the convolutional network.
+        latents_per_beat: points of the beat grid a beat.
+        fps: frames a second.
+    """
+
+    latent_dim: int
+    beat_columns: int
     hidden: int
     layers: int
     latents_per_beat: int
@@ -33,10 +42,15 @@ class FlowPriorConfig:
 
 
 class FlowPrior(nn.Module):
-    """The flow from normal noise to latents, `vae.prior: flow`."""
+    """The flow from normal noise to latents, `vae.prior: flow`.
 
-    mean: torch.Tensor  # (Z,) and
-    std: torch.Tensor  # (Z,), of the training dances' latents
+    Attributes:
+        mean: (Z,), of the latents of the training part.
+        std: (Z,), of the latents of the training part.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, config: FlowPriorConfig) -> None:
         super().__init__()
@@ -50,9 +64,9 @@ class FlowPrior(nn.Module):
         self.register_buffer("std", torch.ones(config.latent_dim))
 
     def condition(self, audio: torch.Tensor) -> torch.Tensor:
-        """Return beat and bar at each latent, and the tempo, (B, N, C), of a song (B, T, F).
+        """Return the conditions (B, N, C) of songs (B, T, F): beat and bar at each latent, and the mean tempo.
 
-        Timbre is left out: a dozen songs would be memorised, each with its one dance.
+        Timbre is left out: with few songs, the flow would memorise the dance of each.
         """
         rate, beat = self.config.latents_per_beat, audio[..., -self.config.beat_columns :]
         position = beat_grid.positions(beat[..., :2], rate, self.config.fps)
@@ -63,7 +77,13 @@ class FlowPrior(nn.Module):
         return torch.cat([points, relative.expand(-1, points.shape[1], 1)], dim=-1)
 
     def forward(self, z: torch.Tensor, time: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Return the velocity (B, N, Z) at standardised latents z (B, N, Z), time (B,) in [0, 1]."""
+        """Return the velocity of the flow, (B, N, Z).
+
+        Args:
+            z: (B, N, Z), standardised latents at `time`.
+            time: (B,) in [0, 1], from noise to latents.
+            condition: (B, N, C); 0 for none.
+        """
         frequency = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), TIME_CHANNELS // 2, device=time.device))
         angle = time[:, None] * frequency
         embedded = self.time_embedding(torch.cat([angle.sin(), angle.cos()], dim=-1))
@@ -73,13 +93,13 @@ class FlowPrior(nn.Module):
     def sample_latents(
         self, audio: torch.Tensor, rng: torch.Generator, temperature: float, guidance: float
     ) -> torch.Tensor:
-        """Return latents (B, N, Z) for a song (B, T, F), from noise by Euler's method.
+        """Return latents (B, N, Z) for songs, integrated from noise by Euler's method.
 
         Args:
-            audio: (B, T, F).
+            audio: (B, T, F), standardised.
             rng: on the CPU.
             temperature: standard deviation of the noise.
-            guidance: 1 follows the music as in training, more exaggerates it, 0 ignores it.
+            guidance: 0 ignores the music, 1 follows it as in training, more than 1 exaggerates its influence.
         """
         condition = self.condition(audio)
         shape = (*condition.shape[:2], self.config.latent_dim)

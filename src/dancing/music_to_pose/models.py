@@ -1,4 +1,4 @@
-"""The models of this system by name."""
+"""The models of this system by name: `vae.model`, and "flow", the prior."""
 
 from dancing.music_to_pose.flow_prior import FlowPrior, FlowPriorConfig
 from dancing.music_to_pose.lstm_vae import LstmVae, LstmVaeConfig

@@ -1,4 +1,4 @@
-"""The tasks of the VAEs of motion: what they are trained on, and with which losses.
+"""The tasks of the motion VAEs: their data, models and losses.
 
 Letters: B batch, T frames, F audio features, D pose dimensions.
 """
@@ -19,36 +19,52 @@ from dancing.params import Vae
 from dancing.training.device import make_rng
 from dancing.training.epochs import Scalars
 
+MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 8, 3  # a piece of each part must have; 3 is the least that has an acceleration
+
 
 def window_lengths(dataset: Dataset, vae: Vae) -> tuple[int, int]:
-    """Return the frames in a window for training and for validation.
+    """Return the length of a window in training and in validation, in frames.
 
-    That is `vae.window`, or less where pieces are shorter: pieces shorter than a window are not trained on, so it is a
-    length that half of all frames fit into.
+    It is `vae.window`, or less if pieces are shorter. Pieces shorter than a window are not used, so at least half of
+    the training frames are in pieces as long as a window.
 
     Raises:
-        UserError: the pieces of a split are too short for any.
+        UserError: all pieces of a part are too short.
     """
     train, val = (sorted((len(p) for p in dataset.split(split)), reverse=True) for split in SPLITS[:2])
-    for name, lengths, least in (("training", train, 8), ("validation", val, 3)):
+    for name, lengths, least in (("training", train, MIN_TRAIN_FRAMES), ("validation", val, MIN_VAL_FRAMES)):
         if max(lengths, default=0) < least:
             raise UserError(
                 f"{dataset.path}: the longest piece of the {name} part has {max(lengths, default=0)} frames, {least} "
                 "are needed at least. Give more or longer clips, or change data.split or data.val"
             )
     half = next(length for length, total in zip(train, np.cumsum(train), strict=True) if 2 * total >= sum(train))
-    length = min(vae.window, max(half, 8))
+    length = min(vae.window, max(half, MIN_TRAIN_FRAMES))
     if unused := sum(piece < length for piece in train):
         print(f"train_vae: {unused} of {len(train)} pieces are shorter than a window of {length} frames: left out")
     return length, min(vae.window, val[0])
 
 
 class MotionTask:
-    """Our VAE, `vae.model: motion`. Raises UserError where `window_lengths` does."""
+    """The task of `vae.model: motion`; a `training.tasks.VaeTask`.
+
+    Args:
+        dataset: of clips.
+        vae: the section `vae` of the params.
+        device: that model and data are on.
+
+    Raises:
+        UserError: all pieces of a part are too short, see `window_lengths`.
+
+    Attributes:
+        cosine_decay: whether the learning rate falls to 0 over the training.
+        pose_kind: coordinates that poses are encoded in.
+        mirror: whether mirrored dances are trained on too.
+    """
 
     cosine_decay = True
     pose_kind: PoseKind = "body"
-    mirror = True  # train on each dance mirrored too
+    mirror = True
 
     def __init__(self, dataset: Dataset, vae: Vae, device: torch.device) -> None:
         self.vae, self.device = vae, device
@@ -69,7 +85,7 @@ class MotionTask:
         )
         torch.manual_seed(vae.seed)
         (model,) = MODELS.build(config)
-        self.model: Any = model.to(device)  # any of `MODELS`, which share `encode`, `decode` and `sample_latents`
+        self.model: Any = model.to(device)  # a VAE of `MODELS`; they share no base class
         self.loss = self._loss()
         self.content = {
             "config": MODELS.to_dict(config), "window": length, "fps": dataset.fps, "n_mfcc": dataset.n_mfcc,
@@ -88,26 +104,26 @@ class MotionTask:
         )  # fmt: skip
 
     def _batch(self, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return audio (B, T, F) and poses (B, T, D), at another pace and with noise."""
+        """Return augmented audio (B, T, F) and poses (B, T, D)."""
         audio, pose = self.train.random(self.vae.batch_size, rng, self.vae.time_stretch)
         return _with_noise(audio, self.vae.audio_noise, rng), pose
 
     def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
-        """As `VaeTask.losses`."""
+        """Return the losses of a random batch, as `VaeTask.losses`."""
         audio, pose = self._batch(rng)
         decoded, mean, log_var = self.model(audio, pose, rng)
         return self.loss(decoded, pose, mean, log_var, kl_warmup)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return the losses of the decoded posterior mean over adjoining windows."""
+        """Return the losses of the decoded posterior means over adjoining windows."""
         audio, pose = self.val.cut(self.val.tiled_starts)
         decoded, mean, log_var = self.model(audio, pose)
         return {f"val_{name}": float(value) for name, value in self.loss(decoded, pose, mean, log_var, 1.0).items()}
 
     @torch.no_grad()
     def samples(self) -> dict[str, np.ndarray]:
-        """Return one held-out window, always the same: real, reconstructed and generated, each (T, 33, 2)."""
+        """Return the first validation window: "real", "reconstructed" and "generated", each (T, 33, 2)."""
         audio, pose = self.val.cut(self.val.tiled_starts[:1])
         latents = self.model.sample_latents(audio, make_rng(self.vae.seed), 1.0)
         dances = {
@@ -117,11 +133,11 @@ class MotionTask:
 
 
 class BaselineTask(MotionTask):
-    """The original VAE, `vae.model: lstm`: its own loss, a constant learning rate, no augmentation."""
+    """The task of `vae.model: lstm`: the original loss, a constant learning rate, no augmentation."""
 
     cosine_decay = False
     pose_kind: PoseKind = "picture"
-    mirror = False  # it learns where in the picture the dancer stands: a mirrored dance would stand elsewhere
+    mirror = False  # its poses are positions in the image, and mirroring would move the dancer to the other side
 
     def _loss(self) -> BaselineVaeLoss | MotionLoss:
         return BaselineVaeLoss(self.vae.kl_weight)
@@ -131,12 +147,16 @@ class BaselineTask(MotionTask):
 
 
 def build_task(dataset: Dataset, vae: Vae, device: torch.device) -> MotionTask:
-    """Return the task of `vae.model`. Raises UserError where `window_lengths` does."""
+    """Return the task of `vae.model`.
+
+    Raises:
+        UserError: all pieces of a part are too short, see `window_lengths`.
+    """
     return BaselineTask(dataset, vae, device) if vae.model == "lstm" else MotionTask(dataset, vae, device)
 
 
 def _with_noise(audio: torch.Tensor, std: float, rng: torch.Generator) -> torch.Tensor:
-    """Add noise to all audio features but the beat: a few songs' timbre must not be memorised, their beat must."""
+    """Add noise to timbre and pitch, which must not identify the song, but not to beat and bar."""
     noise = std * torch.randn(audio.shape, generator=rng).to(audio.device)
     noise[..., -BEAT_COLUMNS:] = 0
     return audio + noise

@@ -1,13 +1,13 @@
-"""Convolutions over time. Letters: B batch, T steps, I inputs, H channels, E size of a modulation."""
+"""Convolutions over time. Letters: B batch, T steps, I input channels, H hidden channels, E modulation channels."""
 
 import torch
 from torch import nn
 
 
 class GatedBlock(nn.Module):
-    """Residual gated convolution that reaches `dilation` steps to both sides (van den Oord et al., WaveNet, 2016).
+    """Residual gated convolution with a dilated kernel of 3 (van den Oord et al., WaveNet, 2016).
 
-    With a `modulation` its channels are shifted by a vector, like WaveNet's global condition.
+    An optional modulation vector is added to the channels at every step, as WaveNet's global conditioning.
     """
 
     def __init__(self, channels: int, dilation: int, modulation: int = 0) -> None:
@@ -17,7 +17,7 @@ class GatedBlock(nn.Module):
         self.shift = nn.Linear(modulation, 2 * channels) if modulation else None
 
     def forward(self, x: torch.Tensor, modulation: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, H, T), (B, E) -> (B, H, T)."""
+        """Features x (B, H, T), modulation (B, E) -> (B, H, T)."""
         gated = self.dilated(x)
         if self.shift is not None and modulation is not None:
             gated = gated + self.shift(modulation)[..., None]
@@ -26,7 +26,7 @@ class GatedBlock(nn.Module):
 
 
 class TemporalConvNet(nn.Module):
-    """Inputs (B, I, T) to hidden channels (B, H, T) through `layers` gated blocks, each reaching twice as far."""
+    """A stack of gated blocks; each has twice the dilation of the one before."""
 
     def __init__(self, inputs: int, channels: int, layers: int, modulation: int = 0) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class TemporalConvNet(nn.Module):
         self.blocks = nn.ModuleList(GatedBlock(channels, 2**i, modulation) for i in range(layers))
 
     def forward(self, x: torch.Tensor, modulation: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, I, T), (B, E) -> (B, H, T)."""
+        """Inputs x (B, I, T), modulation (B, E) -> (B, H, T)."""
         x = self.project(x)
         for block in self.blocks:
             x = block(x, modulation)
@@ -42,5 +42,5 @@ class TemporalConvNet(nn.Module):
 
 
 def receptive_field(layers: int) -> int:
-    """Return how many steps to each side an output of a `TemporalConvNet` depends on."""
+    """Return how many steps on each side affect an output of a `TemporalConvNet` with this many layers."""
     return 2**layers - 1

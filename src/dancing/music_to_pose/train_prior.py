@@ -1,4 +1,4 @@
-"""The training loop of the flow over a motion VAE's latents."""
+"""The training loop of the flow prior over a motion VAE's latents."""
 
 from collections.abc import Callable
 
@@ -18,12 +18,27 @@ from dancing.training.variational import reparameterize
 
 WEIGHT_DECAY, MAX_GRADIENT_NORM = 0.01, 1.0
 VALIDATION_BATCHES = 4
+MIN_STD = 1e-2  # of a latent dimension, by which latents are divided
 
 
 class Latents:
-    """The posteriors of whole dances, point by point, and runs cut from them.
+    """The posteriors of whole pieces on the beat grid, and random runs of successive points.
 
-    Letters: B runs, R points in a run, Z numbers of a latent, C conditions.
+    Letters: B runs, R points of a run, P points of all pieces, Z latent dimensions, C conditions.
+
+    Args:
+        vae: trained.
+        prior: computes the conditions.
+        windows: whose pieces are encoded.
+        stretch: each piece is also encoded this share slower and faster.
+        points: R, if a piece is long enough.
+
+    Attributes:
+        points: R; less than asked for if all pieces are shorter.
+        mean: (P, Z), of the posterior.
+        log_var: (P, Z), of the posterior.
+        condition: (P, C).
+        starts: the points at which a run can start.
     """
 
     def __init__(self, vae: MotionVae, prior: FlowPrior, windows: Windows, stretch: float, points: int) -> None:
@@ -32,12 +47,11 @@ class Latents:
         with torch.no_grad():
             for audio, pose in (whole for pace in paces for whole in windows.whole(pace)):
                 mean, log_var = vae.encode(audio, pose)
-                # The first and the last point have frames on one side only.
+                # The first and the last point are left out: they have frames on one side only.
                 means.append(mean[0, 1:-1])
                 log_vars.append(log_var[0, 1:-1])
                 conditions.append(prior.condition(audio)[0, 1:-1])
         lengths = [len(mean) for mean in means]
-        #: Points in a run: as many as wanted, fewer where no dance is as long.
         self.points = min(points, max(lengths))
         self.mean, self.log_var, self.condition = torch.cat(means), torch.cat(log_vars), torch.cat(conditions)
         firsts = [sum(lengths[:k]) for k in range(len(lengths))]
@@ -46,7 +60,7 @@ class Latents:
         )
 
     def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return latents (B, R, Z), sampled from their posteriors, and conditions (B, R, C)."""
+        """Return `count` runs: latents (B, R, Z), sampled from their posteriors, and conditions (B, R, C)."""
         starts = self.starts[torch.randint(len(self.starts), (count,), generator=rng)]
         rows = (starts[:, None] + torch.arange(self.points)).to(self.mean.device)
         return reparameterize(self.mean[rows], self.log_var[rows], rng), self.condition[rows]
@@ -61,24 +75,24 @@ def train_prior(
     resume: ResumeState,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
-    """Learn which latents of a trained VAE go together.
+    """Train a flow over the latents of a trained VAE.
 
-    There is no early stopping: the loss on a song or two says little of dances that are right in more ways than one.
+    There is no early stopping: many dances fit a song, so the validation loss over one or two songs says little.
 
     Args:
         vae: trained.
-        train: the windows that it was trained on, and
-        val: validated on.
-        prior: the flow's settings.
-        stretch: dances are learnt from at three paces: as they are, and so much slower and faster.
+        train: the windows that the VAE was trained on.
+        val: the windows that the VAE was validated on.
+        prior: the section `prior` of the params.
+        stretch: the training pieces are also used this share slower and faster.
         resume: where the state after each epoch is kept.
         on_epoch: called after each epoch.
 
     Returns:
-        The losses by epoch, and the averaged flow as a checkpoint, {"config", "state"}.
+        The losses by epoch, and the flow with averaged weights as a checkpoint, {"config", "state"}.
 
     Raises:
-        UserError: the dances are too short, or a loss is not finite any more.
+        UserError: all pieces are too short, or a loss is NaN or infinite.
     """
     trainer = _FlowTrainer(vae, train, val, prior, stretch)
     device = train.audio.device
@@ -109,7 +123,7 @@ class _FlowTrainer:
                 "clips, or set vae.prior to normal"
             )
         self.flow.mean.copy_(self.train.mean.mean(dim=0))
-        self.flow.std.copy_(self.train.mean.std(dim=0).clamp_min(1e-2))
+        self.flow.std.copy_(self.train.mean.std(dim=0).clamp_min(MIN_STD))
         self.ema = Ema(self.flow, prior.ema)
         self.optimizer = torch.optim.AdamW(self.flow.parameters(), lr=prior.lr, weight_decay=WEIGHT_DECAY)
 
@@ -132,8 +146,8 @@ class _FlowTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return the loss on the same runs with the same noise every time."""
-        if self.val.points < 1:  # a dance of a beat has no point with frames on both sides
+        """Return the loss on fixed runs with fixed noise; nothing if the validation pieces are too short."""
+        if self.val.points < 1:  # all pieces are about a beat long: no point has frames on both sides
             return {}
         rng = make_rng(0)
         latents, condition = self.val.random(VALIDATION_BATCHES * self.prior.batch_size, rng)
@@ -141,7 +155,7 @@ class _FlowTrainer:
         return {"val_flow": float(flow_matching_loss(self.ema.model, latents, condition, rng))}
 
     def samples(self) -> Samples:
-        return {}  # evaluate generates dances
+        return {}  # the stage evaluate shows generated dances
 
     def checkpoint(self) -> Checkpoint:
         return {"config": MODELS.to_dict(self.config), "state": self.ema.model.state_dict()}
@@ -160,15 +174,15 @@ class _FlowTrainer:
 def flow_matching_loss(
     flow: FlowPrior, latents: torch.Tensor, condition: torch.Tensor, rng: torch.Generator
 ) -> torch.Tensor:
-    """Return the squared error of the velocity on the straight path from noise to latents.
+    """Return the mean squared error of the velocity at random times on straight paths from noise to latents.
 
     Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, eq. 23.
 
     Args:
-        flow: the model.
+        flow: predicts the velocity.
         latents: (B, R, Z).
         condition: (B, R, C).
-        rng: on the CPU, of noise and time.
+        rng: on the CPU, for noise and times.
     """
     target = (latents - flow.mean) / flow.std
     noise = torch.randn(target.shape, generator=rng).to(target.device)

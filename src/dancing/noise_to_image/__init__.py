@@ -1,5 +1,5 @@
-"""From noise to images: random numbers go in, faces, digits or other images come out.
+"""From noise to images: random vectors go in, images of faces, digits or any other kind come out.
 
-`sources` and `dataset` bring images of any kind into one file; `vae_task` and `gan_task` train on it; `inference`
-samples images, and reconstructs them by a VAE.
+`sources` reads images of any kind, and `dataset` writes them into one file. `vae_task` and `gan_task` train on that
+file. `inference` generates images, and encodes given ones with a VAE.
 """

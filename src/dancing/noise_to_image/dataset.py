@@ -1,16 +1,18 @@
-"""dataset.h5 of the systems that draw pictures from numbers alone. Schema, writer, reader. ::
+"""The dataset.h5 of image systems: schema, writer and reader.
+
+The schema::
 
     /               attributes: format, version, height, width, channels, fit
     /SPLIT/pictures (N, height, width, channels) uint8, for SPLIT train, val and test
-    /SPLIT/labels   (N,) int16, where the source has any
+    /SPLIT/labels   (N,) int16, if the source has labels
 
-As with a dance's file: no OpenCV or Pillow here, a bare training machine reads it.
+Nothing here imports OpenCV or Pillow: a machine that only trains need not have them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import h5py
 import numpy as np
@@ -19,47 +21,60 @@ from dancing.files import written_whole
 from dancing.h5 import SPLITS, DatasetError, Split, open_checked
 
 FORMAT, VERSION = "dancing-images", 1
-CHUNK = 2**16  # bytes: a few pictures are read at once, or one large one
-BUFFERED = 64  # pictures gathered before they are written
+CHUNK = 2**16  # bytes that are read at once: a few small images, or one large one
+BUFFERED = 64  # images that are gathered before they are written
 
 
-class LabelledPicture(Protocol):
-    """What `write_images` takes, as `images.Picture`."""
+class LabelledImage(Protocol):
+    """An image as `write_images` takes it, such as `sources.SourceImage`."""
 
     @property
-    def split(self) -> Split: ...
+    def split(self) -> Split:
+        """The part that it belongs to."""
+        ...
+
     @property
-    def pixels(self) -> np.ndarray: ...
+    def pixels(self) -> np.ndarray:
+        """(height, width, channels) uint8."""
+        ...
+
     @property
-    def label(self) -> int | None: ...
+    def label(self) -> int | None:
+        """Its class; None if the source has no labels."""
+        ...
 
 
-def write_images(path: Path, attributes: dict[str, Any], pictures: Iterable[LabelledPicture]) -> None:
-    """Write the file whole or not at all, a few pictures in memory at a time; the same input gives the same bytes.
+def write_images(path: Path, attributes: Mapping[str, int | str], images: Iterable[LabelledImage]) -> None:
+    """Write the file atomically. The same input gives the same bytes.
 
-    `attributes` are height, width, channels and fit. Raises DatasetError where a part would be empty, or only some
-    pictures have labels.
+    Args:
+        path: of the file; missing folders are made.
+        attributes: "height", "width", "channels" and "fit".
+        images: of all parts, in any order; only a few are in memory at a time.
+
+    Raises:
+        DatasetError: a part has no image, or only some of its images have labels.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes})
         size = tuple(int(attributes[key]) for key in ("height", "width", "channels"))
         parts = {split: _Part(file, split, size) for split in SPLITS}
-        for picture in pictures:
-            parts[picture.split].add(picture.pixels, picture.label)
+        for image in images:
+            parts[image.split].add(image.pixels, image.label)
         for split, part in parts.items():
             if not part.finish():
                 raise DatasetError(f"{path}: no picture in the {split} part; give more, or raise data.{split}")
 
 
 class _Part:
-    """A split that grows."""
+    """A part of the file that images are appended to."""
 
     def __init__(self, file: h5py.File, split: Split, size: tuple[int, ...]) -> None:
         self.split, self.group = split, file.create_group(split)
-        rows, growing = max(1, CHUNK // int(np.prod(size))), (None, *size)
-        self.pictures = self.group.create_dataset(
-            "pictures", (0, *size), np.uint8, maxshape=growing, chunks=(rows, *size)
+        rows = max(1, CHUNK // int(np.prod(size)))
+        self.images = self.group.create_dataset(
+            "pictures", (0, *size), np.uint8, maxshape=(None, *size), chunks=(rows, *size)
         )
         self.pixels, self.labels = list[np.ndarray](), list[int]()
         self.labelled: bool | None = None
@@ -76,44 +91,57 @@ class _Part:
 
     def _flush(self) -> None:
         if self.pixels:
-            count = len(self.pictures)
-            self.pictures.resize(count + len(self.pixels), axis=0)
-            self.pictures[count:] = np.stack(self.pixels)
+            count = len(self.images)
+            self.images.resize(count + len(self.pixels), axis=0)
+            self.images[count:] = np.stack(self.pixels)
             self.pixels.clear()
 
     def finish(self) -> int:
-        """Number of pictures."""
+        """Write what is left, and return the number of images."""
         self._flush()
         if self.labelled:
             self.group.create_dataset("labels", data=np.array(self.labels, dtype=np.int16))
-        return len(self.pictures)
+        return len(self.images)
 
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """An open file. Labels are in memory; pictures are read when asked for."""
+    """An open dataset.h5, a context manager. Labels are in memory; images are read on request.
+
+    Attributes:
+        path: of the file.
+        height: of the images, px.
+        width: of the images, px.
+        channels: 1 for grey, 3 for RGB.
+        labels: of each part, (N,) int16; empty if the source has no labels.
+    """
 
     path: Path
     height: int
     width: int
     channels: int
-    labels: dict[Split, np.ndarray]  # (N,); none of it where the source had none
+    labels: dict[Split, np.ndarray]
     _file: h5py.File = field(repr=False)
 
     def count(self, split: Split) -> int:
-        return len(self._file[split]["pictures"])
+        """Return N, the number of images of a part."""
+        return len(self.stored(split))
 
-    def stored(self, split: Split) -> Any:
-        """What is sliced like an array (N, height, width, channels) uint8 and read from the file."""
+    def stored(self, split: Split) -> h5py.Dataset:
+        """Return the images of a part, (N, height, width, channels) uint8, which are read from the file when sliced."""
         return self._file[split]["pictures"]
 
     def evenly_spaced(self, split: Split, count: int) -> np.ndarray:
-        """At most `count` pictures of a split, evenly spaced, (n, height, width, channels) uint8: always the same."""
+        """Return at most `count` images, evenly spaced over a part: the same ones in every call.
+
+        Shape (n, height, width, channels), uint8.
+        """
         total = self.count(split)
         rows = np.linspace(0, total - 1, min(count, total)).astype(int)
         return np.stack([self.stored(split)[int(row)] for row in rows])
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> "ImageDataset":
@@ -124,7 +152,11 @@ class ImageDataset:
 
 
 def open_images(path: Path) -> ImageDataset:
-    """Open and check a file. Raises DatasetError naming what is wrong and where."""
+    """Open and check a file.
+
+    Raises:
+        DatasetError: there is no such file, or it is broken; the message says what is wrong and where.
+    """
 
     def read(file: h5py.File) -> ImageDataset:
         size = {key: int(file.attrs[key]) for key in ("height", "width", "channels")}

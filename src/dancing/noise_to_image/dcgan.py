@@ -1,7 +1,7 @@
-"""The seed's DCGAN for faces, layer by layer: noise becomes a square picture of 64, 128 or 256 px.
+"""The original DCGAN for faces, layer by layer, for square images of 64, 128 or 256 px.
 
-Radford et al., Unsupervised Representation Learning with Deep Convolutional GANs, ICLR 2016, in the widths of the
-seed's table. Letters: B batch, Z noise, S side of the picture.
+Radford et al., Unsupervised Representation Learning with Deep Convolutional GANs, ICLR 2016, with the original's
+numbers of channels. Letters: B batch, Z noise, S side of the image.
 """
 
 import math
@@ -17,48 +17,64 @@ from dancing.training.adversarial import Logits
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame, batch_norm, keras_init
 from dancing.training.param_tanh import Output, output_layer
 
-GRID = 8  # px, the side of the first and the last map
+GRID = 8  # px, side of the smallest feature map
+CHANNELS = 256  # after the first doubling, halved with each further one
 SLOPE = 0.3  # of Keras' LeakyReLU
+DROPOUT = 0.3
 
 
 @dataclass(frozen=True)
 class DcganConfig:
-    height: int  # px, of a square: 64, 128 or 256
+    """Sizes of the DCGAN.
+
+    Attributes:
+        height: S, px: 64, 128 or 256.
+        output: the generator's output layer.
+        discriminator: ours or the original.
+        batch_norm: whether the original discriminator has batch norm. With WGAN's gradient penalty it must not: the
+            gradient of an image may not depend on the batch.
+        categories: of the noise, see `noise.draw_noise`; the original has none.
+        noise: Z; fixed by the original model.
+    """
+
+    height: int
     output: Output
     discriminator: DiscriminatorKind
-    batch_norm: bool  # in the original discriminator; with a gradient penalty images must not depend on each other
-    categories: int = 0  # of the noise; the seed's has none
-    noise: int = 100  # the seed's, not a knob
+    batch_norm: bool
+    categories: int = 0
+    noise: int = 100
 
     @property
     def channels(self) -> list[int]:
-        """Of the generator's maps after each doubling: 256, 128, 64 and for larger pictures 32, 16."""
-        return [256 // 2**level for level in range(int(math.log2(self.height // GRID)))]
+        """Of the generator's maps after each doubling: 256, 128, 64, and for larger images 32, 16."""
+        return [CHANNELS // 2**level for level in range(int(math.log2(self.height // GRID)))]
 
 
 class DcganGenerator(nn.Module):
+    """The original generator of faces, `gan.model: dcgan`."""
+
     def __init__(self, config: DcganConfig) -> None:
         super().__init__()
         self.config = config
-        self.spread = nn.Linear(config.noise, GRID * GRID * 512)
-        self.spread_norm = batch_norm(GRID * GRID * 512, 1)
-        sizes = [512, *config.channels]
+        sizes = [2 * CHANNELS, *config.channels]
+        self.expand = nn.Linear(config.noise, GRID * GRID * sizes[0])
+        self.expand_norm = batch_norm(GRID * GRID * sizes[0], 1)
         self.up = nn.ModuleList(ConvTranspose2dSame(before, after, 4, stride=2) for before, after in pairwise(sizes))
         self.norms = nn.ModuleList(batch_norm(channels, 2) for channels in config.channels)
-        self.paint = Conv2dSame(sizes[-1], 3, 4)
+        self.to_image = Conv2dSame(sizes[-1], 3, 4)
         self.output = output_layer(config.output)
         keras_init(self)
 
     def forward(self, noise: torch.Tensor) -> torch.Tensor:
-        """Noise (B, Z) -> pictures (B, 3, S, S) in [-1, 1]."""
-        x = self.spread_norm(F.relu(self.spread(noise))).unflatten(1, (512, GRID, GRID))
+        """Noise (B, Z) -> images (B, 3, S, S) in [-1, 1]."""
+        x = self.expand_norm(F.relu(self.expand(noise))).unflatten(1, (2 * CHANNELS, GRID, GRID))
         for up, norm in zip(self.up, self.norms, strict=True):
             x = norm(F.relu(up(x)))  # (B, 256, 16, 16), (B, 128, 32, 32), ...
-        return self.output(self.paint(x))
+        return self.output(self.to_image(x))
 
 
 class DcganDiscriminator(nn.Module):
-    """The generator's way back."""
+    """The original discriminator of faces: the generator's layers in reverse."""
 
     def __init__(self, config: DcganConfig) -> None:
         super().__init__()
@@ -67,12 +83,12 @@ class DcganDiscriminator(nn.Module):
         self.norms = nn.ModuleList(
             batch_norm(channels, 2) if config.batch_norm else nn.Identity() for channels in sizes[1:]
         )
-        self.dropout = nn.Dropout(0.3)
-        self.logit = nn.Linear(GRID * GRID * 256, 1)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.logit = nn.Linear(GRID * GRID * CHANNELS, 1)
         keras_init(self)
 
     def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
-        """Images (B, 3, S, S) -> logits (B, 1); the table's sigmoid is part of the loss."""
+        """Images (B, 3, S, S) in [-1, 1] -> logits (B, 1); the original's sigmoid is part of the loss."""
         x = images
         for down, norm in zip(self.down, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), SLOPE)
@@ -80,6 +96,7 @@ class DcganDiscriminator(nn.Module):
 
 
 def dcgan_discriminator(config: DcganConfig) -> nn.Module:
+    """Return the discriminator that the config names."""
     if config.discriminator == "deep":
         return DeepDiscriminator(3, config.height, config.height)
     return DcganDiscriminator(config)

@@ -1,9 +1,9 @@
-"""A discriminator of our own for the seed's generators of small pictures. Letters: B batch, C channels, H x W picture.
+"""Our discriminator for the original generators of small images. Letters: B batch, C channels, H x W image.
 
-The seed's for digits adds up what it thinks of patches of 7 x 7 px, so strokes need not go together to please it. This
-one halves the picture until its shorter side is 4, and looks at all of that together. No batch norm and no
-dropout: `gan.r1_weight` is what holds it back (Mescheder et al., Which Training Methods for GANs do actually Converge?,
-ICML 2018).
+The original discriminator for digits sums over patches of 7 x 7 px, so it is blind to global structure. This one halves
+the image until its shorter side is 4 px, and a dense layer combines all positions. It has neither batch norm nor
+dropout; `gan.r1_weight` regularises it (Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML
+2018).
 """
 
 from typing import Literal
@@ -15,14 +15,16 @@ from torch import nn
 from dancing.training.adversarial import Logits
 from dancing.training.layers import he_init
 
-CHANNELS, WIDEST = 32, 256  # of the first maps, doubled with each halving up to
-GRID = 4  # px, at most, the shorter side of the last maps
-SLOPE = 0.2
+CHANNELS, MAX_CHANNELS = 32, 256  # of the first maps, doubled with each halving up to the maximum
+GRID = 4  # px, largest shorter side of the last maps
+SLOPE = 0.2  # of LeakyReLU
 
-DiscriminatorKind = Literal["deep", "original"]  # ours, or the one that came with the generator
+DiscriminatorKind = Literal["deep", "original"]  # ours, or the original of the generator
 
 
 class DeepDiscriminator(nn.Module):
+    """A discriminator of images of any size, `gan.discriminator: deep`."""
+
     def __init__(self, colours: int, height: int, width: int) -> None:
         super().__init__()
         self.down = nn.ModuleList()
@@ -30,9 +32,9 @@ class DeepDiscriminator(nn.Module):
         while min(height, width) > GRID:
             self.down.append(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1))
             height, width = (height + 1) // 2, (width + 1) // 2
-            inputs, outputs = outputs, min(2 * outputs, WIDEST)
-        self.hidden = nn.Linear(inputs * height * width, WIDEST)
-        self.logit = nn.Linear(WIDEST, 1)
+            inputs, outputs = outputs, min(2 * outputs, MAX_CHANNELS)
+        self.hidden = nn.Linear(inputs * height * width, MAX_CHANNELS)
+        self.logit = nn.Linear(MAX_CHANNELS, 1)
         he_init(self)
 
     def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:

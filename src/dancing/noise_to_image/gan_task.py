@@ -1,4 +1,7 @@
-"""The tasks of the GANs that turn noise into images. Letters: B batch, C channels, H x W image, Z noise."""
+"""The tasks of the GANs from noise to images: their data, models and losses.
+
+Letters: B batch, C channels, H x W image, Z noise.
+"""
 
 from typing import Any
 
@@ -19,19 +22,28 @@ from dancing.training.diffaugment import DiffAugment
 from dancing.training.tasks import GanBatch
 from dancing.training.variational import kl_to_normal, reparameterize
 
-FEATURE_STEPS = 150  # batches that the network learns from in whose features images are compared
-SAMPLES, VALIDATION = 64, 256  # images of fixed noise shown after each epoch, and compared with real ones
-RECALIBRATION_BATCHES = 8  # that batch norms' statistics are taken from
+FEATURE_STEPS = 150  # batches that the network of `FeatureDistance` is trained on
+SAMPLES, VALIDATION = 64, 256  # images of fixed noise that are shown after each epoch, and that the scores are of
+RECALIBRATION_BATCHES = 8  # that batch norm statistics are computed from
 
 
 class NoiseToImageTask:
-    """A generator of noise (B, Z), and a discriminator of images alone. The last epoch is kept."""
+    """The task of a generator with input (B, Z) and a discriminator of images; a `training.tasks.GanTask`.
+
+    Args:
+        dataset: open during the training, as a large one is read batch by batch.
+        gan: the section `gan` of the params.
+        device: that models and batches are on.
+
+    Attributes:
+        best_by: None: best.pt is the last epoch.
+    """
 
     best_by: str | None = None
 
     def __init__(self, dataset: ImageDataset, gan: NoiseGan | VaeGan, device: torch.device) -> None:
         self.gan, self.device = gan, device
-        # The original learning rates are constant; with our discriminator images get clearer as they fall.
+        # The original's learning rates are constant. With our discriminator, falling ones give sharper images.
         self.cosine_decay = isinstance(gan, NoiseGan) and gan.discriminator == "deep"
         self.train, self.val = (Images(dataset, split, device) for split in ("train", "val"))
         self.config = GANS.config(
@@ -42,7 +54,7 @@ class NoiseToImageTask:
             batch_norm=gan.loss != "wgan_gp",
         )
         torch.manual_seed(gan.seed)
-        self.generator: Any  # any of `GANS`
+        self.generator: Any  # a generator of `GANS`; they share no base class
         self.generator, self.discriminator = (channels_last(model, device) for model in GANS.build(self.config))
         self.content = {"config": GANS.to_dict(self.config)}
         self.fixed = self._noise(VALIDATION, make_rng(gan.seed))
@@ -63,7 +75,7 @@ class NoiseToImageTask:
         return images
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """As `GanTask.batch`."""
+        """Return a random batch, as `GanTask.batch`."""
         real = self._real(rng)
         return self._augmented(real, self.generator(self._noise(len(real), rng)), {}, rng)
 
@@ -79,10 +91,11 @@ class NoiseToImageTask:
 
     @torch.no_grad()
     def recalibrate(self, generator: nn.Module) -> None:
-        """Take batch norms' statistics anew from a few batches of images that these weights generate.
+        """Recompute batch norm statistics over a few generated batches, in place.
 
-        The running ones lag by a hundred steps and are of weights that are not averaged: with them a young generator's
-        images are grey (standing statistics, Brock et al., BigGAN, ICLR 2019).
+        These are the "standing statistics" of Brock et al., Large Scale GAN Training for High Fidelity Natural Image
+        Synthesis (BigGAN), ICLR 2019. The running statistics are those of weights that were not averaged, and lag by
+        about a hundred steps: with them, images are grey early in the training.
         """
         norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         if not norms:
@@ -90,7 +103,7 @@ class NoiseToImageTask:
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # the mean of all batches
+            norm.momentum = None  # torch then averages over all batches
         generator.train()
         rng = make_rng(self.gan.seed)
         for _ in range(RECALIBRATION_BATCHES):
@@ -101,11 +114,13 @@ class NoiseToImageTask:
 
     @torch.no_grad()
     def validate(self, generator: Any) -> dict[str, float]:
-        """Return figures of the images of fixed noise, each with the prefix "val_".
+        """Return scores of the images of fixed noise.
 
-        diversity: the mean distance of two images over that of real ones: towards 0 in mode collapse.
-        critic_gap: the discriminator's mean output for training images less that for held-out ones: it grows as it
-        memorises the training images. feature_mmd_ratio and coverage, of colour images: see `FeatureDistance`.
+        Returns:
+            "val_diversity": mean distance between two generated images, divided by that between real images; it tends
+            to 0 in mode collapse. "val_critic_gap": the discriminator's mean output for training images minus that for
+            validation images; it grows as training images are memorised. For colour images also
+            "val_feature_mmd_ratio" and "val_coverage", see `FeatureDistance`.
         """
         fake = torch.cat([generator(noise) for noise in self.fixed.split(SAMPLES)])
         self.discriminator.eval()
@@ -113,30 +128,31 @@ class NoiseToImageTask:
             float(self.discriminator(images)[0].mean()) for images in (self.train.evenly_spaced(VALIDATION), self.real)
         )
         self.discriminator.train()
-        figures = {"val_diversity": diversity(fake) / diversity(self.real), "val_critic_gap": train_score - val_score}
+        scores = {"val_diversity": diversity(fake) / diversity(self.real), "val_critic_gap": train_score - val_score}
         if self.feature_distance is not None:
             row = self.feature_distance.row(to_uint8(fake), None, None)
             cells = {name: row[name]["mean"] for name in ("feature_mmd_ratio", "coverage")}
-            figures |= {f"val_{name}": mean for name, mean in cells.items() if mean is not None}  # None: too few
-        return figures
+            # None: there are too few images.
+            scores |= {f"val_{name}": mean for name, mean in cells.items() if mean is not None}
+        return scores
 
     @torch.no_grad()
     def samples(self, generator: Any) -> dict[str, np.ndarray]:
-        """Return images of fixed noise, and real ones, (SAMPLES, H, W, C) uint8."""
+        """Return images of fixed noise, "generated", and "real" ones, each (SAMPLES, H, W, C) uint8."""
         return {"generated": to_uint8(generator(self.fixed[:SAMPLES])), "real": to_uint8(self.real[:SAMPLES])}
 
 
 class VaeGanTask(NoiseToImageTask):
-    """The generator is a VAE: half of a batch are reconstructions, half are generated from the prior.
+    """The task of a VAE as the generator.
 
-    The discriminator is given both; the encoder's KL term is kept, and an L1 loss compares reconstructions with their
-    originals.
+    Half of the fake images are reconstructions, half are decoded from the prior; the discriminator gets both. The
+    generator also minimises the KL divergence from the prior and the L1 error of the reconstructions.
     """
 
     gan: VaeGan
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """As `GanTask.batch`."""
+        """Return a random batch with the KL and L1 losses, as `GanTask.batch`."""
         real = self._real(rng)
         reconstructed = (len(real) + 1) // 2
         mean, log_var = self.generator.encode(real[:reconstructed])
@@ -150,7 +166,7 @@ class VaeGanTask(NoiseToImageTask):
 
     @torch.no_grad()
     def validate(self, generator: Any) -> dict[str, float]:
-        """As `NoiseToImageTask.validate`, and the reconstructions' L1 loss."""
+        """Return the scores of `NoiseToImageTask.validate`, and "val_l1", the reconstructions' L1 error."""
         reconstructed = torch.cat([generator(generator.encode(images)[0]) for images in self.real.split(SAMPLES)])
         return super().validate(generator) | {"val_l1": float(F.l1_loss(reconstructed, self.real))}
 

@@ -1,4 +1,4 @@
-"""The models of this system by name."""
+"""The models of this system by name: `vae.model` in `VAES`, `gan.model` in `GANS`."""
 
 from dancing.noise_to_image.conv_vae import ConvVae, ConvVaeConfig
 from dancing.noise_to_image.dcgan import DcganConfig, DcganGenerator, dcgan_discriminator
@@ -7,7 +7,7 @@ from dancing.noise_to_image.vae_gan import VaeCritic, VaeGanConfig, VaeGenerator
 from dancing.training.registry import Registry
 
 VAES = Registry({"conv": (ConvVaeConfig, ConvVae)})
-#: A generator's config says how its noise is made: `noise`, the size, and `categories`.
+#: A generator's config has `noise` and `categories`, the size and the categories of `noise.draw_noise`.
 GANS = Registry(
     {
         "dcgan": (DcganConfig, DcganGenerator, dcgan_discriminator),

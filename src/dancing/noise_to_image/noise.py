@@ -1,18 +1,25 @@
-"""What generators of pictures begin with. Letters: B batch, Z noise, K categories."""
+"""The noise that generators of images get. Letters: B batch, Z noise, K categories."""
 
 import torch
 import torch.nn.functional as F
 
-APART = 8.0  # length of the vector that says which category; a normal number's standard deviation is 1
+#: Value that marks the category. It is large, as the other numbers have a standard deviation of 1.
+APART = 8.0
 
 
 def draw_noise(count: int, size: int, categories: int, rng: torch.Generator) -> torch.Tensor:
-    """(B, Z): standard normal; of K categories the first K numbers say which, one of them being `APART`, the others 0.
+    """Return noise (B, Z): standard normal, and with categories the first K numbers name one at random.
 
-    Digits are kinds with nothing between them, while normal noise is one cloud: a continuous generator has to draw
-    something on each way from kind to kind. Clouds apart spare it that. Which kind a category stands for the generator
-    finds by itself, no label is shown (as in InfoGAN, Chen et al., 2016, without its second loss; noise that is a
-    mixture: DeLiGAN, Gurumurthy et al., 2017).
+    Of these K numbers one is `APART`, and the others are 0. Digits come in distinct kinds, while a continuous generator
+    maps normal noise, which has a single mode, to in-between images as well; separated modes avoid them. Training has
+    no labels: the generator itself decides which kind a category stands for, as in InfoGAN (Chen et al., NeurIPS 2016),
+    here without its second loss. Noise from a mixture: DeLiGAN (Gurumurthy et al., CVPR 2017).
+
+    Args:
+        count: B.
+        size: Z.
+        categories: K; 0: standard normal noise alone.
+        rng: on the CPU.
     """
     normal = torch.randn(count, size, generator=rng)
     if categories:

@@ -1,8 +1,8 @@
-"""Pictures in, one at a time: folders of files (videos' frames too), or arrays such as MNIST's.
+"""Readers of images: folders of image files and videos, or arrays such as MNIST's.
 
-A source is a folder, searched through; a video; an .npz with x_train (N, H, W) or (N, H, W, 3) uint8, and y_train,
-x_test, y_test where there are any; or a folder with MNIST's idx files, gzipped or not. A file that can't serve is
-reported, with the reason, and the others go on.
+A source is one of these: a folder, which is searched with its subfolders; a video; an .npz file with x_train (N, H, W)
+or (N, H, W, 3) uint8, and optionally y_train, x_test and y_test; a folder with MNIST's idx files, gzipped or not. A
+file that can't be used is reported with the reason, and the others are read. Letters: N images, H x W image.
 """
 
 import gzip
@@ -23,45 +23,69 @@ from dancing.media.framing import Framing
 from dancing.media.video import VIDEO_SUFFIXES, MediaError, probe, read_frames
 from dancing.params import ImageData
 
-#: A picture that would have to be made larger than this many times is left out: it would be a blur.
-ENLARGED = 4
-#: Time left out between two parts of a video, s, so that neighbouring frames don't leak.
+#: Largest factor by which an image is enlarged; a smaller image is skipped, as it would be blurred.
+MAX_ENLARGEMENT = 4
+#: Time that is left out between two parts of a video, s, but at most a twentieth of the video. Otherwise the frames on
+#: both sides of a boundary would be almost the same.
 GUARD = 1.0
-BATCH = 256  # files read at once, by all cores: no more are in memory
-#: MNIST's names for pictures and labels of its two parts; some copies have a dot for the second dash.
+BATCH = 256  # files that are read at once by all cores, and the most that are in memory
+IDX_UNSIGNED_BYTE = 8  # code of the only data type that is supported
+#: MNIST's file names of the images and labels of its two parts. In some copies the second dash is a dot.
 IDX = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
 
 
 class PictureError(UserError):
-    """A file that can't be read as a picture; the message says why, not which."""
+    """A file can't be used as an image. The message gives the reason, but not the file."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourceImage:
+    """An image of a source.
+
+    Attributes:
+        split: the part that it belongs to.
+        pixels: (height, width, channels) uint8, RGB or grey.
+        label: its class; None if the source has no labels.
+    """
+
     split: Split
-    pixels: np.ndarray  # (height, width, channels) uint8
+    pixels: np.ndarray
     label: int | None
 
 
 @dataclass
 class Report:
-    """What was done with a source's files."""
+    """Which files of a source were used.
+
+    Attributes:
+        used: number of images.
+        skipped: files, relative to the source -> reason.
+    """
 
     used: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)  # file, relative to the source -> why
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def summary(self, shown: int = 10) -> str:
-        """A line for people, the first few skipped files named."""
+        """Return the report as text, with the first `shown` skipped files, one a line."""
         lines = [f"{self.used} pictures, {len(self.skipped)} files skipped"]
         lines += [f"  skipped {name}: {reason}" for name, reason in list(self.skipped.items())[:shown]]
         more = len(self.skipped) - shown
         return "\n".join([*lines, f"  and {more} more: all are in the report"] if more > 0 else lines)
 
 
-def read_images(source: Path, data: ImageData, report: Report) -> Iterator[Picture]:
-    """All pictures of a source as section data wants them. `report` is filled on the way.
+def read_images(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
+    """Read all images of a source, scaled and split as the section `data` of the params says.
 
-    Raises UserError where there is no such source, or it is none of the kinds above.
+    Args:
+        source: a folder or file of one of the kinds above.
+        data: the section `data` of the params.
+        report: is filled while images are read.
+
+    Yields:
+        The images, one at a time.
+
+    Raises:
+        UserError: there is no such source, or it is of another kind.
     """
     if not source.exists():
         raise UserError(f"data.images: {source}: no such file or folder")
@@ -79,10 +103,12 @@ def read_images(source: Path, data: ImageData, report: Report) -> Iterator[Pictu
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A picture of any format that Pillow or OpenCV reads, (H, W, 3) uint8 RGB.
+    """Read an image of any format that Pillow or OpenCV supports, (H, W, 3) uint8 RGB.
 
-    Turned as its EXIF data say, grey spread over three colours, 16 bits scaled to 8, what is transparent over black.
-    Raises PictureError.
+    It is rotated as its EXIF data say. Grey becomes RGB, 16 bits become 8, and transparent pixels are put on black.
+
+    Raises:
+        PictureError: the file can't be read.
     """
     try:
         with Image.open(path) as file:
@@ -96,7 +122,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip
+    if image.mode.startswith("I"):  # 16 bits, which Pillow's conversion would clip to 8
         grey = (np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode == "F":
@@ -108,20 +134,31 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def framed(pixels: np.ndarray, data: ImageData) -> np.ndarray:
-    """(H, W, 3) uint8 -> (data.height, data.width, data.channels) uint8. Raises PictureError for one too small."""
+    """Fit an image (H, W, 3) uint8 to (data.height, data.width, data.channels) uint8.
+
+    Raises:
+        PictureError: it is too small.
+    """
     height, width = pixels.shape[:2]
     framing = Framing(width, height, data.width, data.height, data.fit)
-    if framing.scale > ENLARGED:
+    if framing.scale > MAX_ENLARGEMENT:
         raise PictureError(f"{width} x {height} px are too few for {data.width} x {data.height}")
     scaled = framing.picture(np.ascontiguousarray(pixels))
     return scaled if data.channels == 3 else cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY)[..., None]
 
 
 def shuffled_splits(count: int, val: float, test: float, seed: int) -> list[Split]:
-    """A part for each of so many pictures, which are no neighbours of one another: exact shares, at random."""
-    held, tried = round(count * val), round(count * test)
-    shares: dict[Split, int] = {"val": held, "test": tried, "train": count - held - tried}
-    parts = [split for split, share in shares.items() for _ in range(share)]
+    """Return a random part for each of `count` images that do not depend on one another.
+
+    Args:
+        count: number of images.
+        val: exact share of the validation part.
+        test: exact share of the test part.
+        seed: of the order.
+    """
+    n_val, n_test = round(count * val), round(count * test)
+    sizes: dict[Split, int] = {"val": n_val, "test": n_test, "train": count - n_val - n_test}
+    parts = [split for split, size in sizes.items() for _ in range(size)]
     random.Random(seed).shuffle(parts)
     return parts
 
@@ -129,41 +166,42 @@ def shuffled_splits(count: int, val: float, test: float, seed: int) -> list[Spli
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[Picture]:
+def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
     inside = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
-    shown = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(root).parts)]
-    videos = [p for p in shown if p.suffix.lower() in VIDEO_SUFFIXES]
-    files = [p for p in shown if p.suffix.lower() not in VIDEO_SUFFIXES]
+    visible = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    videos = [p for p in visible if p.suffix.lower() in VIDEO_SUFFIXES]
+    files = [p for p in visible if p.suffix.lower() not in VIDEO_SUFFIXES]
     splits = shuffled_splits(len(files), data.val, data.test, data.seed)
     with joblib.Parallel(n_jobs=-1, prefer="threads") as parallel:
         for first in range(0, len(files), BATCH):
-            some = files[first : first + BATCH]
-            read = parallel(joblib.delayed(_tried)(path, data) for path in some)
-            for path, split, pixels in zip(some, splits[first:], read, strict=False):
+            paths = files[first : first + BATCH]
+            results = parallel(joblib.delayed(_read_framed)(path, data) for path in paths)
+            for path, split, pixels in zip(paths, splits[first:], results, strict=False):
                 if isinstance(pixels, PictureError):
                     report.skipped[str(path.relative_to(root))] = str(pixels)
                 else:
                     report.used += 1
-                    yield Picture(split, pixels, None)
+                    yield SourceImage(split, pixels, None)
     for path in videos:
         try:
-            for picture in _from_video(path, data):
+            for image in _from_video(path, data):
                 report.used += 1
-                yield picture
+                yield image
         except (MediaError, PictureError) as error:
             report.skipped[str(path.relative_to(root))] = str(error)
 
 
-def _tried(path: Path, data: ImageData) -> np.ndarray | PictureError:
+def _read_framed(path: Path, data: ImageData) -> np.ndarray | PictureError:
+    """Return the image, or why it can't be used: an exception would end the other threads' work."""
     try:
         return framed(read_picture(path), data)
     except PictureError as error:
         return error
 
 
-def _from_video(path: Path, data: ImageData) -> Iterator[Picture]:
-    """Its frames, data.fps a second; the parts lie one after another, since neighbours are alike."""
+def _from_video(path: Path, data: ImageData) -> Iterator[SourceImage]:
+    """Yield `data.fps` frames a second. Neighbouring frames are alike, so each part is one stretch of the video."""
     seconds = probe(path).duration
     first_val, first_test = seconds * (1 - data.val - data.test), seconds * (1 - data.test)
     for k, pixels in enumerate(read_frames(path, data.fps)):
@@ -171,35 +209,35 @@ def _from_video(path: Path, data: ImageData) -> Iterator[Picture]:
         split: Split = "train" if time < first_val else "val" if time < first_test else "test"
         begins = {"train": 0.0, "val": first_val, "test": first_test}[split]
         if split == "train" or time - begins >= min(GUARD, seconds / 20):
-            yield Picture(split, framed(pixels, data), None)
+            yield SourceImage(split, framed(pixels, data), None)
 
 
 # ------------------------------------------------------------------------------------------------------------ arrays
 
-#: Part -> pictures (N, H, W) or (N, H, W, 3) uint8, and labels (N,) where there are any.
+#: Part -> images (N, H, W) or (N, H, W, 3) uint8, and labels (N,) or None.
 _Arrays = dict[str, tuple[np.ndarray, np.ndarray | None]]
 
 
-def _from_arrays(arrays: _Arrays, source: Path, data: ImageData, report: Report) -> Iterator[Picture]:
-    for part, (pictures, labels) in arrays.items():
-        if pictures.ndim not in (3, 4) or pictures.dtype != np.uint8 or pictures.shape[3:] not in ((), (1,), (3,)):
+def _from_arrays(arrays: _Arrays, source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
+    for part, (images, labels) in arrays.items():
+        if images.ndim not in (3, 4) or images.dtype != np.uint8 or images.shape[3:] not in ((), (1,), (3,)):
             raise UserError(
-                f"data.images: {source}: the {part} part has {pictures.dtype} of shape {pictures.shape}; expected "
+                f"data.images: {source}: the {part} part has {images.dtype} of shape {images.shape}; expected "
                 "uint8 of (N, height, width) or (N, height, width, 3)"
             )
-        if labels is not None and (labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu"):
+        if labels is not None and (labels.shape != images.shape[:1] or labels.dtype.kind not in "iu"):
             raise UserError(
-                f"data.images: {source}: the {part} part has {len(pictures)} pictures beside labels {labels.dtype} of "
+                f"data.images: {source}: the {part} part has {len(images)} pictures beside labels {labels.dtype} of "
                 f"shape {labels.shape}; expected a whole number each"
             )
         if part == "test":
-            splits: Sequence[Split] = ["test"] * len(pictures)
+            splits: Sequence[Split] = ["test"] * len(images)
         else:
-            splits = shuffled_splits(len(pictures), data.val, 0.0 if "test" in arrays else data.test, data.seed)
+            splits = shuffled_splits(len(images), data.val, 0.0 if "test" in arrays else data.test, data.seed)
         for i, split in enumerate(splits):
-            pixels = np.broadcast_to(pictures[i].reshape(*pictures.shape[1:3], -1), (*pictures.shape[1:3], 3))
+            pixels = np.broadcast_to(images[i].reshape(*images.shape[1:3], -1), (*images.shape[1:3], 3))
             report.used += 1
-            yield Picture(split, framed(pixels, data), None if labels is None else int(labels[i]))
+            yield SourceImage(split, framed(pixels, data), None if labels is None else int(labels[i]))
 
 
 def _npz(source: Path) -> _Arrays:
@@ -218,10 +256,10 @@ def _npz(source: Path) -> _Arrays:
 
 def _idx(source: Path) -> _Arrays:
     arrays: _Arrays = {}
-    for part, (pictures, labels) in IDX.items():
-        if path := _idx_file(source, pictures):
-            beside = _idx_file(source, labels)
-            arrays[part] = read_idx(path), None if beside is None else read_idx(beside)
+    for part, (images_name, labels_name) in IDX.items():
+        if images := _idx_file(source, images_name):
+            labels = _idx_file(source, labels_name)
+            arrays[part] = read_idx(images), None if labels is None else read_idx(labels)
     return arrays
 
 
@@ -231,15 +269,18 @@ def _idx_file(folder: Path, name: str) -> Path | None:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An array of bytes in MNIST's own format: two zeros, 8, the number of dimensions, each as 32 bits, then the bytes.
+    """Read an array of bytes, uint8, in MNIST's idx format.
 
-    Raises UserError.
+    The format: two zero bytes, the data type's code, the number of dimensions, each dimension as 32 bits, the data.
+
+    Raises:
+        UserError: the file can't be read.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         zeros, kind, dims = struct.unpack_from(">HBB", content)
         shape = struct.unpack_from(f">{dims}I", content, 4)
-        if zeros != 0 or kind != 8:
+        if zeros != 0 or kind != IDX_UNSIGNED_BYTE:
             raise ValueError("its first bytes are not an idx file's of unsigned bytes")
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error) as error:

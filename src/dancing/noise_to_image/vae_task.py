@@ -1,4 +1,4 @@
-"""The task of the VAE of images. Letters: B batch, C channels, H x W image, Z latent."""
+"""The task of the VAE of images: its data, model and loss. Letters: B batch, C channels, H x W image."""
 
 from typing import Any
 
@@ -14,12 +14,21 @@ from dancing.params import ImageVae
 from dancing.training.device import make_rng
 from dancing.training.epochs import Means, Scalars
 
-SAMPLES = 64  # images shown after each epoch
+SAMPLES = 64  # images that are shown after each epoch
 VALIDATION_BATCH = 256
 
 
 class ImageVaeTask:
-    """The original VAE of digits, with a loss that is a bound on the likelihood: a sum over pixels."""
+    """The task of a VAE of images; a `training.tasks.VaeTask`. Its loss is the negative ELBO.
+
+    Args:
+        dataset: open during the training, as a large one is read batch by batch.
+        vae: the section `vae` of the params.
+        device: that model and batches are on.
+
+    Attributes:
+        cosine_decay: True: the learning rate falls to 0 over the training.
+    """
 
     cosine_decay = True
 
@@ -29,31 +38,37 @@ class ImageVaeTask:
         config = VAES.config(vae.model, **vae.model_dump(exclude={"model"}))
         torch.manual_seed(vae.seed)
         (model,) = VAES.build(config)
-        self.model: Any = channels_last(model, device)  # any of `VAES`
+        self.model: Any = channels_last(model, device)  # a VAE of `VAES`; they share no base class
         self.loss = ImageVaeLoss(vae.kl_weight)
         self.content = {"config": VAES.to_dict(config)}
 
     def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
-        """As `VaeTask.losses`."""
+        """Return the losses of a random batch, as `VaeTask.losses`."""
         images = self.train.random(self.vae.batch_size, rng)
         logits, mean, log_var = self.model(images, rng)
         return self.loss(logits, mean, log_var, images, kl_warmup)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Return the losses with sampled latents, always the same: "val_total" at KL weight 1 is a bound, in nats."""
+        """Return the losses with latents sampled with a fixed seed.
+
+        At a KL weight of 1, "val_total" is the negative ELBO in nats.
+        """
         rng, means, rows = make_rng(self.vae.seed), Means(), range(len(self.val))
         for first in rows[::VALIDATION_BATCH]:
             images = self.val.batch(list(rows[first : first + VALIDATION_BATCH]))
             logits, mean, log_var = self.model(images, rng)
             scalars = self.loss(logits, mean, log_var, images, 1.0)
-            for _ in images:  # each image counts once, also in a smaller last batch
+            for _ in images:  # one row an image, so that a smaller last batch counts less
                 means.add(scalars)
         return means.result("val_")
 
     @torch.no_grad()
     def samples(self) -> dict[str, np.ndarray]:
-        """Return held-out images, their reconstructions, and images of fixed latents, (SAMPLES, H, W, C) uint8."""
+        """Return "real" validation images, "reconstructed" ones, and "generated" ones from fixed latents.
+
+        Each is (SAMPLES, H, W, C) uint8.
+        """
         real = self.val.evenly_spaced(SAMPLES)
         fixed = torch.randn(SAMPLES, self.vae.latent_dim, generator=make_rng(self.vae.seed)).to(self.device)
         reconstructed = self.model.generate(self.model.encode(real)[0])

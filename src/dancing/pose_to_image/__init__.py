@@ -1,5 +1,5 @@
-"""From poses to images: 33 landmarks go in, images of one dancer in front of the background come out.
+"""From poses to images: 33 body landmarks go in, an image of one dancer in front of a background comes out.
 
-`task` trains the GANs on frames of `clips.dataset` in crops around the person (`person_crops`), over a background that
-`background` estimates; `inference` renders poses as images.
+`task` trains the GANs on frames of `clips.dataset`. Our GAN generates crops around the person (`person_crops`) over a
+background that `background` estimates. `inference` renders poses as images.
 """

@@ -1,4 +1,4 @@
-"""Images and poses changed alike, so that a GAN learns more from few of them. Letters: B batch, H x W image."""
+"""Data augmentation that changes images and poses alike. Letters: B batch, H x W image."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,15 @@ import torch.nn.functional as F
 from dancing.body.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_SHOULDER
 from dancing.pose_to_image.batches import PoseBatch
 
-JITTER = 0.01  # torso lengths, noise on landmarks: those of a motion model are never quite right
-JITTER_SHARE = 0.25  # of the batches that get it
-ZOOM_SHARE, MAX_ZOOM = 0.1, 0.06  # share of the batches that are zoomed, and the largest change of scale
-MAX_SHIFT = 0.04  # of the image, how far these are moved at most
+JITTER = 0.01  # torso lengths, standard deviation of noise on landmarks: generated poses are never exact
+JITTER_SHARE = 0.25  # of the batches, that get this noise
+ZOOM_SHARE = 0.1  # of the batches, that are zoomed and shifted
+MAX_ZOOM = 0.06  # largest relative change of scale
+MAX_SHIFT = 0.04  # largest shift, of the image's size
 
 
 def mirror(batch: PoseBatch) -> PoseBatch:
-    """Mirror images and poses, left and right of the body swapped."""
+    """Return the batch flipped horizontally, with the body's left and right landmarks swapped."""
     landmarks = batch.landmarks
     return PoseBatch(
         landmarks[:, list(MIRROR)] * landmarks.new_tensor([-1, 1]) + landmarks.new_tensor([1, 0]),
@@ -24,12 +25,15 @@ def mirror(batch: PoseBatch) -> PoseBatch:
 
 
 def zoom(batch: PoseBatch, scale: float, shift: tuple[float, float]) -> PoseBatch:
-    """Scale images and poses about the centre, then move them by `shift` (x, y) of the image's size.
+    """Return the batch scaled about the image's centre and then shifted; edges are repeated.
 
-    What comes in from outside repeats the edge.
+    Args:
+        batch: landmarks, images and backgrounds are changed, coordinates are not.
+        scale: above 1 enlarges.
+        shift: to the right and down, in fractions of the image's size.
     """
     offset = batch.landmarks.new_tensor(shift)
-    # Where in the old image each new pixel lies, in grid_sample's [-1, 1].
+    # From new to old positions, in grid_sample's coordinates in [-1, 1].
     inverse = torch.eye(2, 3, device=offset.device) / scale
     inverse[:, 2] = -2 * offset / scale
     images = torch.cat([batch.images, batch.background], dim=1)
@@ -40,7 +44,7 @@ def zoom(batch: PoseBatch, scale: float, shift: tuple[float, float]) -> PoseBatc
 
 
 def augment(batch: PoseBatch, flip: bool, rng: torch.Generator) -> PoseBatch:
-    """Sometimes `mirror` (if `flip`), sometimes `zoom` the batch."""
+    """Return the batch, at random mirrored (only if `flip`) and at random zoomed; `rng` is on the CPU."""
     coin, zooms, size, x, y = (2 * torch.rand(5, generator=rng) - 1).tolist()
     if flip and coin > 0:
         batch = mirror(batch)
@@ -50,7 +54,14 @@ def augment(batch: PoseBatch, flip: bool, rng: torch.Generator) -> PoseBatch:
 
 
 def jitter(landmarks: torch.Tensor, height: int, width: int, rng: torch.Generator) -> torch.Tensor:
-    """Add noise to poses (B, 33, 2), such as a motion model's poses have."""
+    """Return landmarks with noise in proportion to the torso's length, to resemble generated poses.
+
+    Args:
+        landmarks: (B, 33, 2) in [0, 1].
+        height: of the image, px.
+        width: of the image, px.
+        rng: on the CPU.
+    """
     size = landmarks.new_tensor([width, height])
     pixels = landmarks * size
     neck, hips = (pixels[:, [a, b]].mean(1) for a, b in ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)))

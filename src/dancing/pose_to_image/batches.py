@@ -15,23 +15,41 @@ from dancing.pose_to_image.person_crops import PersonCrops
 
 @dataclass(frozen=True)
 class PoseBatch:
-    """Images and the poses in them; or crops of all, with landmarks in [0, 1] of the crop."""
+    """Images with their poses and backgrounds, or crops of them.
 
-    landmarks: torch.Tensor  # (B, 33, 2) in [0, 1]
-    images: torch.Tensor  # (B, 3, H, W) in [-1, 1]
-    background: torch.Tensor  # (B, 3, H, W) in [-1, 1], the scenes without the dancer
-    coordinates: torch.Tensor  # (B, 2, H, W), where in the whole image this is: `PersonCrops.coordinates`
+    Attributes:
+        landmarks: (B, 33, 2), in fractions of the image or crop.
+        images: (B, 3, H, W) in [-1, 1].
+        background: (B, 3, H, W) in [-1, 1], the scenes without the dancer.
+        coordinates: (B, 2, H, W) in [-1, 1], each pixel's position in the whole image: `PersonCrops.coordinates`.
+    """
+
+    landmarks: torch.Tensor
+    images: torch.Tensor
+    background: torch.Tensor
+    coordinates: torch.Tensor
 
 
 class PoseImages:
-    """Poses and images of a split by one running index; images are read from the file when asked for.
+    """Poses and images of a split, numbered through. Images are read from the file when a batch asks for them.
 
-    All pieces of the dataset have images. Raises UserError where there is no piece of the split.
+    Args:
+        dataset: open, and all its pieces have images.
+        split: part of the dataset.
+        backgrounds: of its clips.
+        device: that batches are moved to.
+
+    Raises:
+        UserError: the split has no piece.
+
+    Attributes:
+        scenes: (S, 3, H, W), the backgrounds on the device.
+        index: each row's piece, and the frame in that piece.
     """
 
     def __init__(self, dataset: Dataset, split: Split, backgrounds: Backgrounds, device: torch.device) -> None:
         self.dataset, self.backgrounds, self.device = dataset, backgrounds, device
-        self.scenes = backgrounds.images.to(device)  # (S, 3, H, W)
+        self.scenes = backgrounds.images.to(device)
         self.index: list[tuple[Piece, int]] = [(piece, i) for piece in dataset.split(split) for i in range(len(piece))]
         if not self.index:
             raise UserError(
@@ -43,7 +61,7 @@ class PoseImages:
         return len(self.index)
 
     def batch(self, rows: list[int], crops: PersonCrops | None = None) -> PoseBatch:
-        """Return the images of these rows, or `crops` of them."""
+        """Return the images and poses of these rows, cut to `crops` if there are any."""
         crops = crops or PersonCrops.whole(len(rows), self.dataset.height, self.dataset.width)
         chosen = [self.index[row] for row in rows]
         frames = [
@@ -58,9 +76,9 @@ class PoseImages:
         )
 
     def landmarks(self, rows: list[int]) -> np.ndarray:
-        """Return the landmarks of these rows, (B, 33, 2) in [0, 1]."""
+        """Return the landmarks of these rows, (B, 33, 2), in fractions of the image."""
         return np.stack([piece.landmarks[i] for piece, i in (self.index[row] for row in rows)])
 
     def evenly_spaced(self, count: int) -> list[int]:
-        """Return at most `count` rows, evenly spaced over the split: always the same ones."""
+        """Return at most `count` rows, evenly spaced over the split; the same ones in every call."""
         return [int(row) for row in np.linspace(0, len(self) - 1, min(count, len(self)))]

@@ -1,6 +1,6 @@
-"""The original GAN, layer by layer: 66 numbers become an image through dense and transposed convolutions.
+"""The original GAN, layer by layer: dense layers and transposed convolutions turn 66 numbers into an image.
 
-The original table is for 128 x 128 px; here any height and width in multiples of 8, equal to the table at 128.
+The original is for 128 x 128 px. Here height and width may be any multiples of 8; at 128 px the layers are the same.
 Letters: B batch, H x W image.
 """
 
@@ -19,7 +19,13 @@ SLOPE = 0.3  # of Keras' LeakyReLU
 
 @dataclass(frozen=True)
 class DenseGanConfig:
-    """Sizes of the original GAN."""
+    """Sizes of the original GAN.
+
+    Attributes:
+        height: of the image, px, a multiple of 8.
+        width: of the image, px, a multiple of 8.
+        output: the generator's output layer.
+    """
 
     height: int
     width: int
@@ -41,7 +47,7 @@ class DenseGenerator(nn.Module):
         keras_init(self)
 
     def render(self, landmarks: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
-        """Return images (B, 3, H, W) in [-1, 1] of landmarks (B, 33, 2) in [0, 1]; it takes no background."""
+        """Landmarks (B, 33, 2) in [0, 1] -> images (B, 3, H, W) in [-1, 1]; a background is ignored."""
         return self(landmarks.flatten(1))
 
     def forward(self, numbers: torch.Tensor) -> torch.Tensor:
@@ -54,7 +60,7 @@ class DenseGenerator(nn.Module):
 
 
 class DenseDiscriminator(nn.Module):
-    """The original discriminator: it is given the image alone, not the pose."""
+    """The original discriminator; its input is the image without the pose."""
 
     def __init__(self, config: DenseGanConfig) -> None:
         super().__init__()
@@ -64,7 +70,7 @@ class DenseDiscriminator(nn.Module):
         keras_init(self)
 
     def forward(self, images: torch.Tensor, *_: torch.Tensor) -> Logits:
-        """Images (B, 3, H, W) -> logits (B, 1); the table's sigmoid is part of the loss."""
+        """Images (B, 3, H, W) in [-1, 1] -> logits (B, 1); the original's sigmoid is part of the loss."""
         x = F.leaky_relu(self.down1(images), SLOPE)  # (B, 64, H / 2, W / 2)
         x = F.leaky_relu(self.down2(x), SLOPE)  # (B, 128, H / 4, W / 4)
         return [self.logit(x.flatten(1))]

@@ -1,4 +1,4 @@
-"""A trained generator at work: poses rendered as images of one dancer. Letters: B batch, T frames, H x W image."""
+"""Images of one dancer, rendered from poses by a trained generator. Letters: B batch, T frames, H x W image."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,28 +12,39 @@ from torch import nn
 from dancing.body.skeleton import Placement
 from dancing.media.pixels import to_uint8
 from dancing.pose_to_image.models import MODELS
-from dancing.training.checkpoints import open_checkpoint
+from dancing.training.checkpoints import NOTHING, open_checkpoint
 from dancing.training.device import pick_device
-
-#: The note that stands in train_gan's output instead of checkpoints where `gan.model` is none.
-NO_GENERATOR = "none.txt"
 
 
 @dataclass(frozen=True)
 class PoseToImage:
-    """A trained generator of one subject's images."""
+    """A trained generator of one subject's images.
 
-    generator: Any  # any of `MODELS`, which share `render`
+    Attributes:
+        generator: a generator of `MODELS`; all have `render`.
+        subject: who the images show.
+        placement: the subject's position and size in the image, which other dancers' poses are fitted to.
+        setups: clip -> number of the camera set-up that it was filmed in.
+        height: of the images, px.
+        width: of the images, px.
+        device: that the generator is on.
+    """
+
+    generator: Any  # the generators share no base class
     subject: str
-    placement: Placement  # where and how large the subject stands: others' dances are fitted to it before rendering
-    setups: dict[str, int]  # clip -> in which of the camera's set-ups it was filmed
+    placement: Placement
+    setups: dict[str, int]
     height: int
     width: int
     device: torch.device
 
     @classmethod
     def load(cls, path: Path) -> "PoseToImage":
-        """Read a checkpoint of train_gan. Raises UserError where it can't be read."""
+        """Load a checkpoint of train_gan.
+
+        Raises:
+            UserError: the checkpoint can't be read.
+        """
         device = pick_device()
         with open_checkpoint(path, "train_gan") as checkpoint:
             config = MODELS.from_dict(checkpoint["config"])
@@ -51,14 +62,17 @@ class PoseToImage:
 
     @torch.inference_mode()
     def render(self, landmarks: np.ndarray, setup: int = 0, batch: int = 16) -> Iterator[np.ndarray]:
-        """Yield images (height, width, 3) uint8, one by one, of poses (T, 33, 2) in [0, 1].
+        """Render poses.
 
         Args:
-            landmarks: (T, 33, 2).
-            setup: which background is behind them, one of the values of `setups`.
-            batch: poses that are rendered at once.
+            landmarks: (T, 33, 2), in fractions of the image.
+            setup: number of the background, one of the values of `setups`.
+            batch: number of poses that are rendered at once.
+
+        Yields:
+            T images, (height, width, 3) uint8.
         """
-        # The original generator makes the background itself.
+        # The original generator has no backgrounds: it generates the whole image.
         backgrounds: torch.Tensor | None = getattr(self.generator, "backgrounds", None)
         background = None if backgrounds is None else backgrounds[setup : setup + 1]
         for first in range(0, len(landmarks), batch):
@@ -67,20 +81,21 @@ class PoseToImage:
 
 
 def load_generator(folder: Path) -> PoseToImage | None:
-    """Return the generator in train_gan's output, None where `gan.model` was none.
+    """Return the generator from train_gan's output folder, or None if `gan.model` was none.
 
-    Raises UserError as `PoseToImage.load` does.
+    Raises:
+        UserError: the checkpoint can't be read.
     """
-    return None if (folder / NO_GENERATOR).exists() else PoseToImage.load(folder / "best.pt")
+    return None if (folder / NOTHING).exists() else PoseToImage.load(folder / "best.pt")
 
 
 class PoseToImageModule(nn.Module):
-    """A `PoseToImage` as one module, for a model registry: landmarks (B, 33, 2) -> images (B, 3, H, W) in [-1, 1]."""
+    """A `PoseToImage` as one module, for a model registry."""
 
     def __init__(self, pose_to_image: PoseToImage) -> None:
         super().__init__()
         self.generator = pose_to_image.generator.cpu()
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
-        """(B, 33, 2) in [0, 1] -> (B, 3, H, W), each in front of the first background."""
+        """Landmarks (B, 33, 2) in [0, 1] -> images (B, 3, H, W) in [-1, 1], in front of the first background."""
         return torch.cat([self.generator.render(pose) for pose in landmarks.split(1)])

@@ -1,11 +1,13 @@
-"""Pose to image by heatmaps: a U-shaped generator over a background, and patch discriminators.
+"""Our GAN from poses to images: a U-Net generator over a given background, and patch discriminators.
 
-The pose enters as heatmaps of its limbs and joints, so that the network moves what it is shown instead of memorising
-coordinates. The background (the scene without the dancer) is given; the generator makes the dancer and a mask, in a
-crop around the dancer.
+The pose is given as heatmaps of limbs and joints, which suit convolutions: a moved limb is a moved stroke. The
+generator outputs the dancer and a mask, in a crop around the dancer. The mask blends them with the background, the
+scene without the dancer.
 
-U-shape: Ronneberger et al., U-Net, MICCAI 2015. Patch discriminators at several scales: Wang et al., pix2pixHD, CVPR
-2018. Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W image, h x w crop.
+U-Net: Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015. Patch
+discriminators at several scales: Wang et al., High-Resolution Image Synthesis and Semantic Manipulation with
+Conditional GANs (pix2pixHD), CVPR 2018. Letters: B batch, P heatmaps, C channels, S camera set-ups, H x W image, h x w
+crop.
 """
 
 import math
@@ -22,28 +24,39 @@ from dancing.training.adversarial import Logits
 from dancing.training.param_tanh import Output, output_layer
 
 POSE_MAPS = len(LIMBS) + len(JOINT_MAPS)  # P
-FADE = 4  # px over which the generated crop fades into the background at its edges
+FADE = 4  # px over which the mask fades to 0 at the crop's edges
+IMAGE_EDGE = 0.999  # a coordinate beyond it, in [-1, 1], belongs to the image's edge
+LEAKY_SLOPE = 0.2
 
 
 @dataclass(frozen=True)
 class SkeletonGanConfig:
-    """Sizes of the skeleton GAN."""
+    """Sizes of the skeleton GAN.
+
+    Attributes:
+        height: of the image, px.
+        width: of the image, px.
+        channels: of the feature maps at half size; smaller maps have up to 8 times as many.
+        setups: S.
+        output: the generator's output layer.
+        margin: how far the dancer reaches beyond the landmarks' bounding box, px.
+    """
 
     height: int
     width: int
     channels: int
-    setups: int  # S
+    setups: int
     output: Output
-    margin: int  # px, how far the dancer reaches beyond the landmarks' box
+    margin: int
 
     @property
     def thickness(self) -> float:
-        """Standard deviation of a limb's stroke, px: about the radius of an arm of someone who fills the image."""
+        """Standard deviation of a limb's stroke, px: about an arm's radius if the person is as tall as the image."""
         return max(min(self.height, self.width) / 48, 1.0)
 
     @property
     def levels(self) -> int:
-        """How often the generator halves the image: to about 16 px of its longer side."""
+        """How often the generator halves the image, until its longer side is about 16 px."""
         return max(2, round(math.log2(max(self.height, self.width) / 16)))
 
 
@@ -53,14 +66,14 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 def _norm_and_activation(channels: int) -> tuple[nn.Module, nn.Module]:
-    # Group norm, not instance norm: removing each channel's mean loses colours, and blobs appear that carry it.
+    # Not instance norm: it removes each channel's mean, and the network makes up for the lost colour by blobs.
     return nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU()
 
 
 class Halve(nn.Module):
-    """Halve the size: each 2 x 2 pixels become channels, then a 1 x 1 convolution.
+    """Halves the size: the pixels of each 2 x 2 square become channels, then a 1 x 1 convolution mixes them.
 
-    On a CPU five times as fast as a strided convolution over many heatmaps at full size.
+    On a CPU this is five times as fast as a strided convolution over many full-size heatmaps.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -73,7 +86,7 @@ class Halve(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside an identity."""
+    """Two convolutions with a residual connection (He et al., Deep Residual Learning, CVPR 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,25 +98,30 @@ class Residual(nn.Module):
 
 
 class Up(nn.Module):
-    """Double the size by nearest neighbour, then a convolution: no checkerboard, unlike a transposed convolution.
+    """Doubles the size by nearest neighbour, then convolves: unlike a transposed convolution, it has no checkerboard.
 
-    The skip connection is added, not concatenated: a third of the work at the larger size.
+    The skip connection is added, not concatenated, which takes a third of the work at the larger size.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.narrow, self.conv = nn.Conv2d(inputs, outputs, 1), _conv(outputs, outputs)
+        self.project, self.conv = nn.Conv2d(inputs, outputs, 1), _conv(outputs, outputs)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W), (B, outputs, 2H, 2W) -> (B, outputs, 2H, 2W)."""
-        return self.conv(F.interpolate(self.narrow(x), scale_factor=2.0, mode="nearest") + skip)
+        """(B, inputs, H, W), skip (B, outputs, 2H, 2W) -> (B, outputs, 2H, 2W)."""
+        return self.conv(F.interpolate(self.project(x), scale_factor=2.0, mode="nearest") + skip)
 
 
 class SkeletonGenerator(nn.Module):
-    """Our generator, `gan.model: skeleton`."""
+    """Our generator, `gan.model: skeleton`.
 
-    backgrounds: torch.Tensor  # (S, 3, H, W) in [-1, 1]; the first is the default
-    coordinates: torch.Tensor  # (1, 2, H, W): each pixel's x and y in [-1, 1]
+    Attributes:
+        backgrounds: (S, 3, H, W) in [-1, 1]; the first is the default.
+        coordinates: (1, 2, H, W), x and y of each pixel in [-1, 1].
+    """
+
+    backgrounds: torch.Tensor
+    coordinates: torch.Tensor
 
     def __init__(self, config: SkeletonGanConfig) -> None:
         super().__init__()
@@ -124,22 +142,28 @@ class SkeletonGenerator(nn.Module):
         self.register_buffer("coordinates", coordinates, persistent=False)
 
     def render(self, landmarks: torch.Tensor, background: torch.Tensor | None = None) -> torch.Tensor:
-        """Return whole images (B, 3, H, W): the background, and what is generated around the dancer.
+        """Return whole images (B, 3, H, W) in [-1, 1]: the generated crops, pasted onto the background.
 
         Args:
             landmarks: (B, 33, 2) in [0, 1].
-            background: (B or 1, 3, H, W) in [-1, 1], by default that of the first set-up.
+            background: (B or 1, 3, H, W) in [-1, 1]; None: that of the first set-up.
         """
         config = self.config
         background = self.backgrounds[:1] if background is None else background
         poses, step = landmarks.detach().cpu().numpy(), 2**config.levels
-        # In training the widest dancer of a batch sets the size, so most have some room. So here: 0.1 dB better.
+        # In training the largest box of a batch sets the crops' size, so most crops are larger than their dancer needs.
+        # The larger margin here matches that: PSNR is 0.1 dB higher.
         crops = PersonCrops.around(poses, config.height, config.width, config.margin + step // 2, step)
         pose_maps = self.pose_maps(crops.landmarks(landmarks), (crops.height, crops.width))
         return crops.paste(self(pose_maps, crops.crop(background), crops.crop(self.coordinates)), background)
 
     def pose_maps(self, landmarks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """Return heatmaps (B, P, h, w) of limbs and joints for landmarks (B, 33, 2) in [0, 1] of an h x w crop."""
+        """Return heatmaps (B, P, h, w) of limbs and joints.
+
+        Args:
+            landmarks: (B, 33, 2), in fractions of the crop.
+            size: h, w of the crop, px.
+        """
         thickness = self.config.thickness
         limbs, joints = limb_heatmaps(landmarks, *size, thickness), joint_heatmaps(landmarks, *size, thickness / 1.5)
         return torch.cat([limbs, joints], dim=1)
@@ -150,7 +174,7 @@ class SkeletonGenerator(nn.Module):
         Args:
             pose_maps: (B, P, h, w).
             background: (B, 3, h, w) in [-1, 1].
-            coordinates: (B, 2, h, w), where in the whole image this crop is: `PersonCrops.coordinates`.
+            coordinates: (B, 2, h, w), each pixel's position in the whole image: `PersonCrops.coordinates`.
         """
         height, width = pose_maps.shape[-2:]
         x = self.stem(self._padded(torch.cat([pose_maps, coordinates, background], dim=1)))
@@ -169,26 +193,29 @@ class SkeletonGenerator(nn.Module):
         return mask * self.output(x[:, :3]) + (1 - mask) * background
 
     def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """Pad to the right and below, to sizes that can be halved `levels` times."""
+        """Pad on the right and below to a size that can be halved `levels` times."""
         step = 2**self.config.levels
         more = (0, -x.shape[-1] % step, 0, -x.shape[-2] % step)
         return F.pad(x, more, mode="replicate") if any(more) else x
 
 
 def _edge_fade(coordinates: torch.Tensor) -> torch.Tensor:
-    """Return 1 inside, falling to 0 at those edges of crops that aren't edges of the image: no seam, (B, 1, h, w)."""
+    """Return a factor of the mask, (B, 1, h, w), so that crops have no visible edges.
+
+    It is 1 inside and falls to 0 at those edges of a crop that are not edges of the image. `coordinates`: (B, 2, h, w).
+    """
     sides = []
     for axis in (0, 1):
         along = coordinates[:, axis].movedim(2 - axis, -1)[:, 0]  # (B, w) or (B, h)
         steps = torch.arange(1, along.shape[-1] + 1, device=coordinates.device, dtype=coordinates.dtype) / FADE
-        low = torch.where(along[:, :1] > -0.999, steps, 1.0)
-        high = torch.where(along[:, -1:] < 0.999, steps.flip(0), 1.0)
+        low = torch.where(along[:, :1] > -IMAGE_EDGE, steps, 1.0)
+        high = torch.where(along[:, -1:] < IMAGE_EDGE, steps.flip(0), 1.0)
         sides.append(torch.minimum(low, high).clamp_max(1))
     return (sides[1][:, :, None] * sides[0][:, None])[:, None]
 
 
 class PatchDiscriminator(nn.Module):
-    """A logit for every patch of the input (B, I, H, W)."""
+    """A convolutional discriminator with one logit for each patch of the image."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -197,23 +224,27 @@ class PatchDiscriminator(nn.Module):
         self.layers += [nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise(sizes)]
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, a=0.2)
+                nn.init.kaiming_normal_(layer.weight, a=LEAKY_SLOPE)
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         self.logits = nn.Conv2d(4 * channels, 1, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, 1, H / 8, W / 8)."""
+        """(B, inputs, H, W) -> logits (B, 1, H / 8, W / 8)."""
         for layer in self.layers:
-            x = F.leaky_relu(layer(x), 0.2)
+            x = F.leaky_relu(layer(x), LEAKY_SLOPE)
         return self.logits(x)
 
 
 class SkeletonDiscriminator(nn.Module):
-    """Patch discriminators of an image with its pose, at full and at half size.
+    """Patch discriminators of images with their poses, at full and at half size.
 
-    Beside the image they are given its fine detail, which a 3 x 3 blur removes, amplified: a blurred face differs from
-    a sharp one in little else, and without it that difference takes hundreds of steps to learn.
+    Their input also has the image's fine detail, amplified: the difference between the image and a 3 x 3 blur of it. A
+    blurred face differs from a sharp one in little else, and without this input that difference takes hundreds of steps
+    to learn.
+
+    Attributes:
+        DETAIL: factor of the fine detail.
     """
 
     DETAIL = 4.0
@@ -225,11 +256,11 @@ class SkeletonDiscriminator(nn.Module):
         self.half_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
 
     def forward(self, images: torch.Tensor, pose_maps: torch.Tensor) -> Logits:
-        """Return the logits of both scales, (B, 1, h / 8, w / 8) and (B, 1, h / 16, w / 16).
+        """Return the logits at both scales, (B, 1, h / 8, w / 8) and (B, 1, h / 16, w / 16).
 
         Args:
             images: (B, 3, h, w) in [-1, 1].
-            pose_maps: (B, P, h, w), of the poses that they should show.
+            pose_maps: (B, P, h, w), heatmaps of the images' poses.
         """
         blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         x = torch.cat([images, self.DETAIL * (images - blurred), pose_maps], dim=1)

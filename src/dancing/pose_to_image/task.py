@@ -1,4 +1,4 @@
-"""The tasks of the GANs that turn poses into images: what they are trained on, and with which losses.
+"""The tasks of the GANs from poses to images: their data, models and losses.
 
 Letters: B batch, P heatmaps, H x W image.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dancing.body.skeleton import LIMBS, Placement, joint_heatmaps
+from dancing.body.skeleton import LIMBS, Placement
 from dancing.clips.dataset import Dataset
 from dancing.media.pixels import to_uint8
 from dancing.params import Gan
@@ -22,14 +22,29 @@ from dancing.pose_to_image.person_crops import PersonCrops
 from dancing.training.diffaugment import DiffAugment
 from dancing.training.tasks import GanBatch
 
-SAMPLES, VALIDATION = 12, 96  # held-out images generated after each epoch, and of the validation loss
-CANDIDATES = 4  # times a batch: so many random images are drawn, and those trained on that need crops of one size
+SAMPLES, VALIDATION = 12, 96  # validation images that are shown after each epoch, and that the loss is computed on
+#: How many times a batch's size are drawn at random. They are sorted by the size of the person's box, and a batch takes
+#: neighbours, so that its crops need about the same size.
+CANDIDATES = 4
+LIMB_EXPONENT = 0.25  # of the limbs' heatmaps: strokes get twice as thick
 
 
 class PoseToImageTask:
-    """Any generator with `render` and any discriminator of images: the adversarial loss alone, whole images.
+    """The task of any generator with `render` and any discriminator of images; a `training.tasks.GanTask`.
 
-    Raises UserError where `Dataset.of_subject` does, or where there is nothing to train on or validate with.
+    It trains on whole images, with the adversarial loss alone.
+
+    Args:
+        dataset: open during the training, as images are read batch by batch.
+        gan: the section `gan` of the params.
+        device: that models and batches are on.
+
+    Raises:
+        UserError: there is no such subject, it has no images, or the training or validation part has none.
+
+    Attributes:
+        best_by: the validation loss whose lowest value makes best.pt.
+        cosine_decay: whether the learning rates fall to 0 over the training.
     """
 
     best_by: str | None = "val_l1"
@@ -49,7 +64,7 @@ class PoseToImageTask:
             margin=dancer_margin(dataset, backgrounds),
         )
         torch.manual_seed(gan.seed)
-        self.generator: Any  # any of `MODELS`, which share `render`
+        self.generator: Any  # a generator of `MODELS`; they share no base class
         self.generator, self.discriminator = (model.to(device) for model in MODELS.build(config))
         first_setup = [piece.landmarks for piece in dataset.split("train") if backgrounds.of(piece) == 0]
         self.content = {
@@ -60,17 +75,17 @@ class PoseToImageTask:
         self.fixed = self.val.batch(self.val.evenly_spaced(SAMPLES))
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """As `GanTask.batch`."""
+        """Return a random batch of whole images, as `GanTask.batch`."""
         rows = torch.randint(len(self.train), (self.gan.batch_size,), generator=rng).tolist()
         batch = self.train.batch(rows)
         return GanBatch((batch.images,), (self.generator.render(batch.landmarks, batch.background),))
 
     def recalibrate(self, generator: torch.nn.Module) -> None:
-        """Do nothing: these generators have no batch norm."""
+        """Do nothing: the generators have no batch norm."""
 
     @torch.no_grad()
     def validate(self, generator: Any) -> dict[str, float]:
-        """Return the mean absolute error, images in [-1, 1]."""
+        """Return "val_l1", the mean absolute error of images in [-1, 1]."""
         rows, size = self.val.evenly_spaced(VALIDATION), self.gan.batch_size
         total = torch.zeros((), device=self.device)
         for first in range(0, len(rows), size):
@@ -81,7 +96,7 @@ class PoseToImageTask:
 
     @torch.no_grad()
     def samples(self, generator: Any) -> dict[str, np.ndarray]:
-        """Return fixed held-out poses: landmarks (B, 33, 2), real and generated images (B, H, W, 3) uint8."""
+        """Return fixed validation poses: "landmarks" (B, 33, 2), "real" and "generated" (B, H, W, 3) uint8."""
         return {
             "landmarks": self.fixed.landmarks.cpu().numpy(),
             "real": to_uint8(self.fixed.images),
@@ -90,7 +105,11 @@ class PoseToImageTask:
 
 
 class SkeletonGanTask(PoseToImageTask):
-    """Our GAN: crops around the dancer, losses against the real image, a discriminator that is given the pose."""
+    """The task of `gan.model: skeleton`.
+
+    It trains on crops around the dancer, with losses against the real image beside the adversarial one. The
+    discriminator gets the pose too.
+    """
 
     cosine_decay = True
 
@@ -99,7 +118,7 @@ class SkeletonGanTask(PoseToImageTask):
         self.generator.backgrounds.copy_(self.train.scenes)
 
     def _crops(self, rng: torch.Generator) -> PoseBatch:
-        """Return crops around the dancer, of random images that need crops of about one size."""
+        """Return crops around the dancer, of random images in which the dancer's box has about the same size."""
         count, config = self.gan.batch_size, self.generator.config
         rows = torch.randint(len(self.train), (CANDIDATES * count,), generator=rng)
         poses = self.train.landmarks(rows.tolist())  # (CANDIDATES * B, 33, 2)
@@ -110,15 +129,16 @@ class SkeletonGanTask(PoseToImageTask):
         return self.train.batch(rows[chosen].tolist(), crops)
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """As `GanTask.batch`."""
+        """Return a random batch of crops with augmentation and auxiliary losses, as `GanTask.batch`."""
         gan, batch = self.gan, augment(self._crops(rng), self.gan.flip, rng)
         size = height, width = batch.images.shape[-2:]
         pose_maps = conditioning = self.generator.pose_maps(batch.landmarks, size)
         if float(torch.rand((), generator=rng)) < JITTER_SHARE:
             conditioning = self.generator.pose_maps(jitter(batch.landmarks, height, width, rng), size)
         fake = self.generator(conditioning, batch.background, batch.coordinates)
-        weight = self._pixel_weight(pose_maps, batch.landmarks)
-        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
+        near_body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** LIMB_EXPONENT  # (B, 1, H, W)
+        pixel_weight = 1 + gan.person_weight * near_body
+        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, pixel_weight))}
         if gan.ssim_weight > 0:
             aux_losses["ssim_loss"] = gan.ssim_weight, ssim_loss(fake, batch.images)
         augmentation = DiffAugment.random(height, width, rng)
@@ -126,14 +146,11 @@ class SkeletonGanTask(PoseToImageTask):
         real = augmentation.images(batch.images)
         return GanBatch((real, maps), (augmentation.images(fake), maps), aux_losses)
 
-    def _pixel_weight(self, pose_maps: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
-        """Return the weight of each pixel in the L1 loss, (B, 1, H, W): larger near the dancer, at face and hands."""
-        height, width = pose_maps.shape[-2:]
-        body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** 0.25  # as if drawn twice as thick
-        face = joint_heatmaps(landmarks, height, width, 2 * self.generator.config.thickness).amax(dim=1, keepdim=True)
-        return 1 + self.gan.person_weight * body + self.gan.face_weight * face
-
 
 def build_task(dataset: Dataset, gan: Gan, device: torch.device) -> PoseToImageTask:
-    """Return the task of `gan.model`. Raises UserError where `PoseToImageTask` does."""
+    """Return the task of `gan.model`.
+
+    Raises:
+        UserError: as `PoseToImageTask`.
+    """
     return (SkeletonGanTask if gan.model == "skeleton" else PoseToImageTask)(dataset, gan, device)

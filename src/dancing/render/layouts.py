@@ -1,4 +1,4 @@
-"""What a video of a dance shows: a layout is a list of panels, a panel an iterator of images with a caption."""
+"""Videos of a dance. A layout is a list of panels; a panel is an iterator of images with a caption."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,39 +19,40 @@ from dancing.render import panels
 from dancing.render.plots import still
 
 LSTM_BASELINE, DENSE_BASELINE = Path("models/vae/lstm/best.pt"), Path("models/gan/dense/best.pt")
-Panel = Iterator[np.ndarray]  # (height, width, 3) uint8 each
+Panel = Iterator[np.ndarray]  # images (height, width, 3) uint8
 
 
 @dataclass(frozen=True)
 class DanceVideo:
-    """A dance and the song that it belongs to; params.render says how they are shown."""
+    """A dance and its song, to be written as a video as params.render describes."""
 
     song: Song
     poses: np.ndarray  # (T, 33, 2) in [0, 1], at `fps`
     fps: float  # of the video
     space: PoseSpace
-    image_model: PoseToImage | None
+    image_model: PoseToImage | None  # None where gan.model is none
     params: Params
 
     @property
     def captioned(self) -> bool:
-        """Whether names stand above the panels."""
+        """Whether the panels have captions."""
         return self.params.render.layout == "comparison"
 
     @property
     def height(self) -> int:
-        """Of a panel, px."""
+        """Height of a panel, px."""
         return self.params.render.height - (panels.CAPTION_HEIGHT if self.captioned else 0)
 
     @property
     def width(self) -> int:
-        """Of a panel, px."""
+        """Width of a panel, px."""
         return panels.panel_width(self.space, self.height)
 
     def panels(self) -> dict[str, Panel]:
         """Return the layout's panels by caption. One that can't be shown is left out, and the reason is printed.
 
-        Raises UserError where none is left.
+        Raises:
+            UserError: where none is left.
         """
         layout, shown = self.params.render.layout, {}
         for name, panel in _LAYOUTS[layout].items():
@@ -68,7 +69,17 @@ class DanceVideo:
         return panels.captioned(shown, self.width) if self.captioned else panels.side_by_side(shown)
 
     def write(self, out: Path) -> list[np.ndarray]:
-        """Write the video. Returns the images of the contact sheet, `render.stills` of them, evenly spaced."""
+        """Write the video, and print its length and the rendering speed.
+
+        Args:
+            out: file to write.
+
+        Returns:
+            `render.stills` evenly spaced images for the contact sheet.
+
+        Raises:
+            UserError: where no panel can be shown.
+        """
         render, frames, shown = self.params.render, len(self.poses), self.panels()
         on_sheet = set(np.linspace(0, frames - 1, render.stills).astype(int))
         stills, start = [], time.perf_counter()
@@ -86,25 +97,28 @@ class DanceVideo:
 
 
 def _skeleton(video: DanceVideo) -> Panel:
+    """The poses as skeletons."""
     return panels.skeletons(video.poses, video.height, video.width)
 
 
 def _ours(video: DanceVideo) -> Panel:
+    """The poses as images of the trained generator. Raises UserError where there is none."""
     if video.image_model is None:
         raise UserError("gan.model is none, so no generator of images was trained; choose another model")
     return panels.generated(video.poses, video.image_model, video.height, video.width)
 
 
 def _real(video: DanceVideo) -> Panel:
+    """The clip that the song is from. Raises UserError where the song is not the sound of a clip."""
     clip, data = video.song.path, video.params.data
     among = clip.parent.resolve().is_relative_to(Path(data.clips).resolve())
     if not among or clip.suffix.lower() not in VIDEO_SUFFIXES:
-        raise UserError(f"{clip} is no video of data.clips ({data.clips}); let render.song or --song be one of them")
+        raise UserError(f"{clip} is no video of data.clips ({data.clips}); set render.song or --song to one of them")
     return panels.recording(clip, video.fps, len(video.poses), data.fit, video.height, video.width)
 
 
 def _baseline(video: DanceVideo) -> Panel:
-    """The original models: LSTM-VAE and dense GAN."""
+    """Poses and images of the original models, LSTM-VAE and dense GAN. Raises UserError where they are missing."""
     try:
         pose_model, image_model = MusicToPose.load(LSTM_BASELINE), PoseToImage.load(DENSE_BASELINE)
     except UserError as error:

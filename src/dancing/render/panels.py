@@ -1,4 +1,4 @@
-"""Dances as the images of a video, in panels side by side."""
+"""Panels of a video: poses as skeletons, generated images or recorded frames, side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,19 +14,21 @@ from dancing.media.video import probe, read_frames
 from dancing.pose_to_image.inference import PoseToImage
 from dancing.render.plots import caption, draw_skeleton
 
-#: Height of the bar with the panels' names, px.
+#: Height of the bar with the panels' captions, px.
 CAPTION_HEIGHT = 32
 
 
 def resample(landmarks: np.ndarray, fps: float, wanted: float) -> np.ndarray:
-    """A dance at another frame rate, by cubic splines over time.
+    """Resample a dance to another frame rate by cubic splines over time.
 
     Args:
-        landmarks: (T, 33, 2) at `fps` frames/s.
-        wanted: frames/s.
+        landmarks: (T, 33, 2).
+        fps: frames/s of the landmarks.
+        wanted: frames/s of the result.
 
     Returns:
-        (N, 33, 2) of the same dtype, with N = T * wanted / fps rounded, at least 1. After the last pose it stays.
+        (N, 33, 2) of the same dtype, with N = T * wanted / fps rounded, at least 1. After its end the last pose is
+        held.
     """
     if wanted == fps:
         return landmarks
@@ -37,52 +39,69 @@ def resample(landmarks: np.ndarray, fps: float, wanted: float) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------------------------------- panels
-# A panel is an iterator of pictures (height, width, 3) uint8, drawn one at a time as the video is written.
+# A panel is an iterator of images (height, width, 3) uint8, made one at a time while the video is written.
 
 
 def panel_width(space: PoseSpace, height: int) -> int:
-    """Width of a panel of this height: the shape of the picture that poses are in, even as H.264 wants it."""
+    """Width of a panel (px) with this height and the aspect ratio of the pose space; even, as H.264 requires."""
     return max(2, round(space.width * height / space.height / 2) * 2)
 
 
 def skeletons(landmarks: np.ndarray, height: int, width: int) -> Iterator[np.ndarray]:
-    """Poses (T, 33, 2) in [0, 1] as drawn skeletons."""
+    """Draw poses (T, 33, 2) in [0, 1] as skeletons; yields (height, width, 3) uint8."""
     return (draw_skeleton(pose, height, width) for pose in landmarks)
 
 
 def generated(landmarks: np.ndarray, image_model: PoseToImage, height: int, width: int) -> Iterator[np.ndarray]:
-    """Poses (T, 33, 2) in [0, 1] as the image_model sees them, brought to the panel's size."""
-    for picture in image_model.render(landmarks):
-        # Cubic: Lanczos rings a second time round the dancer. A demo frame shrunk to 128 px and brought back to 640:
-        # SSIM 0.931, PSNR 30.2 dB; Lanczos 0.929, 30.3 dB at 18 times the cost; linear 0.929, 29.5 dB.
-        yield cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+    """Generate images of poses (T, 33, 2) in [0, 1], resized to the panel; yields (height, width, 3) uint8."""
+    for image in image_model.render(landmarks):
+        # Cubic, because Lanczos adds ringing around the dancer. For a demo frame, reduced to 128 px and enlarged to
+        # 640 px, cubic has SSIM 0.931, PSNR 30.2 dB; Lanczos 0.929, 30.3 dB at 18 times the cost; linear 0.929,
+        # 29.5 dB.
+        yield cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def recording(
     clip: Path, fps: float, frames: int, fit: Literal["letterbox", "crop"], height: int, width: int
 ) -> Iterator[np.ndarray]:
-    """A clip's own pictures at this rate; the last one stays where the clip has fewer than `frames`.
+    """Return a clip's own frames.
 
-    Raises MediaError where it holds none.
+    Args:
+        clip: file to read.
+        fps: frames/s of the result.
+        frames: number of frames; if the clip has fewer, the last one is repeated.
+        fit: how frames of another aspect ratio are fitted.
+        height: px.
+        width: px.
+
+    Returns:
+        Iterator of (height, width, 3) uint8.
+
+    Raises:
+        MediaError: where the clip has no frame.
     """
     info = probe(clip)
     framing = Framing(info.width, info.height, width, height, fit)
-    return _lasting(map(framing.picture, read_frames(clip, fps)), frames)
+    return _repeat_last(map(framing.picture, read_frames(clip, fps)), frames)
 
 
-def _lasting(pictures: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
-    picture = next(pictures)
+def _repeat_last(images: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    image = next(images)
     for _ in range(frames):
-        yield picture
-        picture = next(pictures, picture)
+        yield image
+        image = next(images, image)
 
 
 def side_by_side(panels: Mapping[str, Iterable[np.ndarray]]) -> Iterator[np.ndarray]:
-    """The pictures of panels beside each other, (height, all widths, 3). Raises ValueError where lengths differ."""
-    return (np.concatenate(pictures, axis=1) for pictures in zip(*panels.values(), strict=True))
+    """Join panels from left to right; yields (height, sum of widths, 3) uint8.
+
+    Raises:
+        ValueError: while iterating, where panels differ in length.
+    """
+    return (np.concatenate(images, axis=1) for images in zip(*panels.values(), strict=True))
 
 
 def captioned(panels: Mapping[str, Iterable[np.ndarray]], width: int) -> Iterator[np.ndarray]:
-    """`side_by_side`, each panel of this width under its name: CAPTION_HEIGHT px higher."""
+    """Join panels of the same width as `side_by_side` does, with captions above: `CAPTION_HEIGHT` px higher."""
     names = np.concatenate([caption(name, CAPTION_HEIGHT, width) for name in panels], axis=1)
     return (np.concatenate([names, row]) for row in side_by_side(panels))

@@ -1,4 +1,4 @@
-"""Every plot and picture. Nothing here needs more than matplotlib and Pillow, which MLflow brings to any machine."""
+"""Plots, skeletons and sheets of images. Only matplotlib and Pillow are needed, which MLflow installs anyway."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ from dancing.body.skeleton import BONES, LANDMARKS, LEFT_ANKLE, LEFT_WRIST, RIGH
 
 mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
-_GROUND = (18, 20, 28)
-CAPTION_HEIGHT = 22  # px, of the names above a sheet's columns
-NAME_WIDTH = 96  # px, of the names before a row of small pictures
-SEEN = 64  # px, the least height at which small pictures are shown
-#: Landmarks whose paths a trail shows.
+_BACKGROUND = (18, 20, 28)
+CAPTION_HEIGHT = 22  # px, of the captions above a sheet's columns
+NAME_WIDTH = 96  # px, of the captions to the left of a row of small images
+MIN_HEIGHT = 64  # px, at which small images are shown
+#: Landmarks whose trails are drawn.
 _TRAILING = (LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE)
-#: Height of the pictures on a contact sheet, px.
+#: Height of the images on a contact sheet, px.
 STILL_HEIGHT = 320
-#: Lines of the rows of the motion table, the same in every plot.
+#: Line styles of the rows of the motion table, the same in every plot.
 _LINES: dict[str, dict[str, Any]] = {
     "real": {"color": "0.15", "linewidth": 1.5},
     "ours": {"color": "tab:orange", "linewidth": 1.5},
@@ -35,23 +35,29 @@ _LINES: dict[str, dict[str, Any]] = {
 
 
 def draw_skeleton(landmarks: np.ndarray, height: int, width: int, trail: np.ndarray | None = None) -> np.ndarray:
-    """One pose (33, 2) in [0, 1] as a picture (height, width, 3) uint8: its left side orange, its right side blue.
+    """Draw a pose as a skeleton: its left side orange, its right side blue.
 
-    Landmarks that are NaN are left out. With the poses before it as `trail`, (n, 33, 2), the ways that hands and feet
-    came are drawn too, fainter the longer ago.
+    Args:
+        landmarks: (33, 2) in [0, 1]; NaN is left out.
+        height: px.
+        width: px.
+        trail: (n, 33, 2) in [0, 1], the poses before it: the paths of hands and feet are drawn too, and fade with age.
+
+    Returns:
+        (height, width, 3) uint8.
     """
-    scale = 2  # drawn at twice the size and halved: smooth edges
+    scale = 2  # antialiasing: drawn at twice the size, then halved
     pixels = np.array([width, height]) * scale
     points = landmarks * pixels
-    image = Image.new("RGB", (width * scale, height * scale), _GROUND)
+    image = Image.new("RGB", (width * scale, height * scale), _BACKGROUND)
     pen = ImageDraw.Draw(image)
     thick = max(height * scale // 90, 2)
     if trail is not None:
-        ways = np.concatenate([trail * pixels, points[None]])
+        paths = np.concatenate([trail * pixels, points[None]])
         for k, strength in enumerate(np.linspace(0.2, 1.0, len(trail))):
             for joint in _TRAILING:
-                faint = np.array(_GROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
-                _stroke(pen, ways[k, joint], ways[k + 1, joint], max(thick * 2 // 3, 1), tuple(faint.astype(int)))
+                faint = np.array(_BACKGROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
+                _stroke(pen, paths[k, joint], paths[k + 1, joint], max(thick * 2 // 3, 1), tuple(faint.astype(int)))
     for a, b in BONES:
         _stroke(pen, points[a], points[b], thick, _colour(a, b))
     neck, ears = points[[11, 12]].mean(axis=0), points[[7, 8]].mean(axis=0)
@@ -63,28 +69,30 @@ def draw_skeleton(landmarks: np.ndarray, height: int, width: int, trail: np.ndar
 
 
 def close_up(dances: Sequence[np.ndarray], width: int, height: int) -> tuple[list[np.ndarray], float]:
-    """Dances as one camera sees them that comes as near as it can with all of them in view.
+    """Crop to the smallest frame that contains all dances.
 
     Args:
-        dances: (..., 33, 2) each, in [0, 1] of a picture of width x height; NaN is not seen. What leaves that picture
-            does not make the camera step back.
+        dances: (..., 33, 2) each, in [0, 1] of an image of width x height. NaN, and parts outside the image, don't
+            count for the frame.
+        width: px.
+        height: px.
 
     Returns:
-        The same dances in [0, 1] of the nearer picture, and that picture's width over its height, at least 0.5.
+        The same dances in [0, 1] of the frame, and the frame's width over its height, at least 0.5.
     """
     size = np.array([width, height])
     points = np.concatenate([dance.reshape(-1, 2) for dance in dances])
     points = np.clip(points[np.isfinite(points).all(axis=1)], 0, 1) * size
     low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(2), size)
     tall = max(float((high - low)[1]), 1.0)
-    spread = np.maximum(high - low + 0.2 * tall, [0.6 * tall, 0])  # the crown of the head is above all landmarks
-    corner = (low + high - spread) / 2
-    return [(dance * size - corner) / spread for dance in dances], float(spread[0] / spread[1])
+    frame = np.maximum(high - low + 0.2 * tall, [0.6 * tall, 0])  # with a margin: the top of the head has no landmark
+    corner = (low + high - frame) / 2
+    return [(dance * size - corner) / frame for dance in dances], float(frame[0] / frame[1])
 
 
 def caption(text: str, height: int, width: int) -> np.ndarray:
-    """Words in the middle of a picture (height, width, 3) uint8, as large as fits and no larger than is needed."""
-    image = Image.new("RGB", (width, height), _GROUND)
+    """Write text in the middle of an image (height, width, 3) uint8, in 20 px or as large as fits."""
+    image = Image.new("RGB", (width, height), _BACKGROUND)
     size = max(min(20.0, 0.7 * height, 1.6 * width / max(len(text), 1)), 4.0)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     pen.text((width / 2, height / 2), text, fill=_MIDDLE, font=font, anchor="mm")
@@ -105,9 +113,11 @@ def _colour(a: int, b: int) -> tuple[int, int, int]:
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
-    """Pictures into one, row by row with thin gaps: equally high in a row, equally wide in a column.
+    """Join images row by row, with thin gaps.
 
-    The first row is the longest.
+    Args:
+        rows: images (H, W, 3) uint8; equally high in a row, equally wide in a column. No row is longer than the first.
+        gap: px.
     """
     tops = np.cumsum([0, *(row[0].shape[0] + gap for row in rows)])
     lefts = np.cumsum([0, *(picture.shape[1] + gap for picture in rows[0])])
@@ -120,12 +130,14 @@ def grid(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
 
 
 def columns(shown: Mapping[str, Sequence[np.ndarray]], height: int, width: int) -> np.ndarray:
-    """The same samples several ways, a named column each; broken into equal blocks side by side, for a sheet
-    that is wider than high.
+    """Sheet with a captioned column of each kind of image, and a row of each sample.
+
+    The rows are divided into equal blocks side by side, so that the sheet is wider than high.
 
     Args:
-        shown: name -> pictures (H, W, 3) uint8, or poses (33, 2) in [0, 1], which are drawn; as many of each.
-        height, width: px of a cell, the pictures' own.
+        shown: caption -> images (H, W, 3) uint8, or poses (33, 2) in [0, 1], which are drawn; the same number of each.
+        height: px, H.
+        width: px, W.
     """
     rows = [
         [cell if cell.ndim == 3 else draw_skeleton(cell, height, width) for cell in row]
@@ -141,19 +153,23 @@ def columns(shown: Mapping[str, Sequence[np.ndarray]], height: int, width: int) 
 
 
 def sample_grid(samples: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A GAN's fixed samples: pose, real picture, generated picture."""
+    """Sheet of a GAN's fixed samples: pose, real image, generated image.
+
+    Args:
+        samples: "landmarks" (N, 33, 2) in [0, 1]; "real" and "generated" (N, H, W, 3) uint8.
+    """
     height, width = samples["real"].shape[1:3]
     shown = {"pose": samples["landmarks"], "real": samples["real"], "ours": samples["generated"]}
     return columns({name: list(cells) for name, cells in shown.items()}, height, width)
 
 
 def picture_sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Small pictures (H, W, 1 or 3) uint8, enlarged, in a sheet about twice as wide as high."""
+    """Sheet of small images (H, W, 1 or 3) uint8, enlarged, about twice as wide as high."""
     return contact_sheet([enlarged(picture) for picture in pictures])
 
 
 def picture_rows(shown: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
-    """Rows of small pictures (H, W, 1 or 3) uint8, enlarged, each row with its name before it."""
+    """Rows of small images (H, W, 1 or 3) uint8, enlarged, each with its caption on the left."""
     rows = []
     for name, pictures in shown.items():
         large = [enlarged(picture) for picture in pictures]
@@ -162,19 +178,19 @@ def picture_rows(shown: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:
-    """(H, W, C) uint8, each pixel a square, so that it is at least SEEN px high."""
-    times = max(1, -(-SEEN // picture.shape[0]))
+    """Enlarge an image (H, W, C) by a whole factor, without interpolation, to at least `MIN_HEIGHT` px."""
+    times = max(1, -(-MIN_HEIGHT // picture.shape[0]))
     return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def heat(values: np.ndarray, highest: float) -> np.ndarray:
-    """Numbers (..., H, W) as pictures (..., H, W, 3) uint8: black is 0, the brightest is `highest` and above."""
+    """Colour values (..., H, W) as (..., H, W, 3) uint8: black is 0, the brightest colour is `highest` and above."""
     colours = mpl.colormaps["inferno"](np.clip(values / highest, 0, 1))
     return (255 * colours[..., :3]).astype(np.uint8)
 
 
 def maps(shown: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Maps (H, W) side by side on one scale, which begins at 0; NaN is grey."""
+    """Plot maps (H, W) side by side on the same colour scale, which begins at 0; NaN is grey."""
     height, width = next(iter(shown.values())).shape
     figure = Figure(figsize=(1.2 + 3.6 * len(shown) * width / height, 4.4), layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
@@ -192,7 +208,7 @@ def maps(shown: Mapping[str, np.ndarray], title: str) -> Figure:
 
 
 def dance_strip(dances: Mapping[str, np.ndarray], height: int, width: int, columns: int = 10) -> np.ndarray:
-    """Dances (T, 33, 2) as rows of skeletons, evenly spaced in time, each row with its name before it."""
+    """Draw dances (T, 33, 2) as rows of skeletons, evenly spaced in time, each with its caption on the left."""
     rows = []
     for name, dance in dances.items():
         moments = np.linspace(0, len(dance) - 1, columns).astype(int)
@@ -203,16 +219,17 @@ def dance_strip(dances: Mapping[str, np.ndarray], height: int, width: int, colum
 def latent_traversal(
     traversal: np.ndarray, values: Sequence[float], names: Sequence[str], height: int, width: int
 ) -> np.ndarray:
-    """What a latent does: a row a dimension, a column a value, in each cell the last pose and how hands and feet came.
+    """Sheet with a row for each latent dimension and a column for each value: the last pose with its trail.
 
     Args:
         traversal: (dims, V, T, 33, 2) in [0, 1]: dances that differ in the value of one dimension.
         values: (V,) of that dimension, in standard deviations.
         names: of the dimensions.
-        height, width: px, of a cell.
+        height: px, of a cell.
+        width: px, of a cell.
 
     Returns:
-        A picture (H, W, 3) uint8.
+        (H, W, 3) uint8.
     """
     rows = [[caption(text, 28, width) for text in ("", *(f"{value:+g} sd" if value else "0" for value in values))]]
     for name, dances in zip(names, traversal, strict=True):
@@ -222,14 +239,14 @@ def latent_traversal(
 
 
 def still(frame: np.ndarray) -> np.ndarray:
-    """A video's picture (H, W, 3) uint8 as the contact sheet shows it, at most STILL_HEIGHT high."""
+    """Reduce a frame (H, W, 3) uint8 for the contact sheet, to at most `STILL_HEIGHT` px."""
     image = Image.fromarray(frame)
     image.thumbnail((image.width, STILL_HEIGHT))
     return np.asarray(image)
 
 
 def contact_sheet(stills: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures of one size, left to right and top to bottom, in a sheet about twice as wide as high."""
+    """Sheet of images of the same size, left to right and top to bottom, about twice as wide as high."""
     height, width = stills[0].shape[:2]
     rows = max(round((len(stills) * width / height / 2) ** 0.5), 1)
     columns = -(-len(stills) // rows)
@@ -237,19 +254,20 @@ def contact_sheet(stills: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:
-    """(H, W, 3) uint8 -> a file by its suffix."""
+    """Write an image (H, W, 3) uint8; the suffix says in which format. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
 
 
 def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure; the suffix says in which format. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without a date and a version in the file the same plot is the same bytes.
+    # Without the library's version in the metadata the same plot gives the same bytes.
     figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
 def save_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Rows with the same keys -> a CSV file, for `dvc plots`; without rows an empty one."""
+    """Write rows with the same keys as a CSV file, for `dvc plots`; an empty file without rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0].keys() if rows else (), lineterminator="\n")
@@ -259,7 +277,12 @@ def save_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Losses over epochs, a panel a name; training and validation in one panel."""
+    """Plot losses over epochs: one panel for each loss, with training and validation.
+
+    Args:
+        history: a row for each epoch: "epoch", and losses named "train_NAME" and "val_NAME".
+        title: of the figure.
+    """
     names = [key for key in history[0] if key != "epoch"]
     panels = sorted({name.partition("_")[2] for name in names})
     figure = Figure(figsize=(3.4 * min(len(panels), 4), 2.6 * -(-len(panels) // 4)))
@@ -281,12 +304,12 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
 def speed_over_beats(
     speeds: Mapping[str, Mapping[str, np.ndarray]], beats: Mapping[str, np.ndarray], fps: float
 ) -> Figure:
-    """How fast bodies move over time, a panel a song, with the music's beats as vertical lines.
+    """Plot body speed over time: one panel for each song, with the music's beats as vertical lines.
 
     Args:
-        speeds: song -> row of the motion table -> (N,) in torso lengths/s; NaN is a gap.
-        beats: song -> (b,) s; those beyond the dances are left out.
-        fps: of the speeds.
+        speeds: song -> row of the motion table -> (N,) torso lengths/s; NaN is a gap.
+        beats: song -> (b,) s; those after the end of the dances are left out.
+        fps: frames/s of the speeds.
     """
     figure = Figure(figsize=(11, 1.75 * len(speeds) + 0.7), layout="constrained")
     panels = figure.subplots(len(speeds), squeeze=False)[:, 0]
@@ -310,12 +333,12 @@ def speed_over_beats(
 def locking_spectra(
     spectra: Mapping[str, np.ndarray], stretches: np.ndarray, wrong: np.ndarray, panels: Sequence[str]
 ) -> Figure:
-    """How much of each dance rides on tempi slower and faster than the music's own: a peak at 1 has the tempo.
+    """Plot how periodic each dance is with tempi around the music's own. A peak at 1 means that it follows the tempo.
 
     Args:
-        spectra: row of the motion table -> (S, P) energy over its mean at the wrong tempi; NaN can't be told.
+        spectra: row of the motion table -> (S, P) energy over its mean at the wrong tempi; NaN is left out.
         stretches: (S,) tempi, as multiples of the music's own, rising.
-        wrong: (S,) bool, which of them make the null; shaded.
+        wrong: (S,) bool, the tempi of the null, which are shaded.
         panels: titles of the P panels.
     """
     figure = Figure(figsize=(11, 5.6), layout="constrained")
@@ -345,5 +368,5 @@ def locking_spectra(
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """One for all panels, above them, of what is drawn in this one."""
+    """Add one legend for all panels, above them, with the lines of `axes`."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False, fontsize=9)

@@ -1,4 +1,4 @@
-"""Losses and regularisers of generator and discriminator. Letters: B batch, C channels, H x W image."""
+"""Adversarial losses, and gradient penalties for discriminators. Letters: B batch, C channels, H x W image."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,15 +8,17 @@ import torch.nn.functional as F
 
 #: A discriminator's output: logits of each of its scales, (B, 1) for images or (B, 1, h, w) for patches.
 Logits = list[torch.Tensor]
-#: A discriminator whose inputs beside the images are given.
+#: A discriminator as a function of the images alone: its other inputs are bound.
 Critic = Callable[[torch.Tensor], Logits]
 
 
 class GanLoss:
-    """What discriminator and generator minimise, from the discriminator's logits; the mean over its scales.
+    """Losses of discriminator and generator as functions of the discriminator's logits, averaged over its scales.
 
-    "bce": Goodfellow et al., 2014, the generator's part non-saturating. "hinge": Lim and Ye, 2017. "wgan_gp": Gulrajani
-    et al., 2017; its `gradient_penalty` is apart.
+    Attributes:
+        kind: "bce", the non-saturating loss of Goodfellow et al., Generative Adversarial Nets, NeurIPS 2014; "hinge",
+            Lim and Ye, Geometric GAN, 2017; "wgan_gp", Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS
+            2017, without its penalty, which is `gradient_penalty`.
     """
 
     def __init__(self, kind: Literal["bce", "hinge", "wgan_gp"]) -> None:
@@ -34,7 +36,10 @@ class GanLoss:
         return F.softplus(-real).mean() + F.softplus(fake).mean()
 
     def score(self, outputs: Logits) -> torch.Tensor:
-        """Return how real images look, the mean over all logits: a probability for "bce", else as they are."""
+        """Return the mean output, a scalar that is larger for more realistic images.
+
+        For "bce" it is a probability, else a logit.
+        """
         scores = [logits.sigmoid().mean() if self.kind == "bce" else logits.mean() for logits in outputs]
         return torch.stack(scores).mean()
 
@@ -45,9 +50,13 @@ class GanLoss:
 
 
 def gradient_penalty(critic: Critic, images: torch.Tensor) -> torch.Tensor:
-    """Return the squared distance from 1 of the gradient's norm at images (B, C, H, W) between real and fake.
+    """Return the mean squared deviation of the critic's gradient norm from 1, a scalar.
 
     Gulrajani et al., Improved Training of Wasserstein GANs, NeurIPS 2017.
+
+    Args:
+        critic: the discriminator.
+        images: (B, C, H, W), random interpolations between real and fake images.
     """
     images = images.detach().requires_grad_()
     scores = torch.stack([logits.flatten(1).mean(dim=1) for logits in critic(images)]).sum()
@@ -56,10 +65,15 @@ def gradient_penalty(critic: Critic, images: torch.Tensor) -> torch.Tensor:
 
 
 def r1_penalty(critic: Critic, images: torch.Tensor) -> torch.Tensor:
-    """Return the squared gradient at real images (B, C, H, W), the mean over images and over a scale's patches.
+    """Return the mean squared norm of the critic's gradient at real images, a scalar.
 
     Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018. Without it a discriminator that
-    has memorised few real images grows ever steeper, until its gradient is noise to the generator.
+    has memorised a small training set becomes ever steeper, and its gradient tells the generator nothing.
+
+    Args:
+        critic: the discriminator. The logits of a scale are divided by the square root of their number, so that the
+            penalty does not grow with the number of patches.
+        images: (B, C, H, W), real.
     """
     images = images.detach().requires_grad_()
     scores = [logits.sum() / logits[0].numel() ** 0.5 for logits in critic(images)]

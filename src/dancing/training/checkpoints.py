@@ -1,4 +1,4 @@
-"""Checkpoints of trained models, and states from which an interrupted training goes on."""
+"""Checkpoints of trained models, and the saved states that interrupted trainings resume from."""
 
 import hashlib
 import sys
@@ -13,28 +13,40 @@ import torch
 from dancing.errors import UserError
 from dancing.files import written_whole
 
-#: Plain values and tensors: what `torch.load` reads without running code from the file.
+#: The note in a stage's output instead of checkpoints where nothing is trained.
+NOTHING = "none.txt"
+
+#: Plain values and tensors only: `torch.load` reads those without running code from the file.
 Checkpoint = dict[str, Any]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole or not at all; the same content gives the same bytes."""
+    """Write a checkpoint atomically. The same content gives the same bytes.
+
+    Args:
+        path: of the file; missing folders are made.
+        checkpoint: what to write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial, partial.open("wb") as file:  # a path's name would become part of the file
+    with written_whole(path) as partial, partial.open("wb") as file:
+        # Not torch.save(checkpoint, partial): that writes the file's name into the file.
         torch.save(checkpoint, file)
 
 
 @contextmanager
 def open_checkpoint(path: Path, stage: str) -> Iterator[Checkpoint]:
-    """Read a checkpoint for a block that rebuilds a model from it.
+    """Read a checkpoint onto the CPU, for a `with` block that rebuilds a model from it.
 
     Args:
-        path: the checkpoint.
-        stage: the stage that makes it, for the message.
+        path: of the checkpoint.
+        stage: name of the stage that writes it, for the message.
+
+    Yields:
+        The checkpoint.
 
     Raises:
-        UserError: the file is missing or broken, or the block finds that a model of another version wrote it (it
-            raises KeyError, TypeError, AttributeError or torch's RuntimeError).
+        UserError: the file is missing or broken, or does not fit this version of the models: the block raised KeyError,
+            TypeError, AttributeError or torch's RuntimeError.
     """
     try:
         checkpoint = _read(path)
@@ -54,19 +66,23 @@ def _read(path: Path) -> Checkpoint:
         checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # the unpickler raises whatever broken bytes lead it to
+    except Exception as error:  # broken bytes can make the unpickler raise anything
         raise ValueError(f"{type(error).__name__}: {error}") from None
     return checkpoint
 
 
 class ResumeState:
-    """The state of one training after its last finished epoch."""
+    """The saved state of one training after its last finished epoch.
+
+    Attributes:
+        path: of the file that holds it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def load(self) -> Checkpoint | None:
-        """Return the state; None for a fresh start, also where the file can't be read."""
+        """Return the state, or None for a fresh start: there is no file, or it can't be read."""
         try:
             return _read(self.path)
         except FileNotFoundError:
@@ -76,15 +92,18 @@ class ResumeState:
             return None
 
     def save(self, state: Checkpoint) -> None:
-        """Replace the state, whole or not at all."""
+        """Replace the state atomically."""
         save_checkpoint(self.path, state)
 
 
 class ResumeStates:
-    """States of the trainings of a `with` block, in a folder outside DVC's outputs.
+    """The saved states of all trainings in a `with` block.
 
-    A block that ends without an exception forgets its states: what was trained is in use. Any other end keeps them, so
-    that the next run goes on after the last finished epoch.
+    If the block succeeds, its states are deleted. If it raises, they are kept, and the next run resumes after the last
+    finished epoch.
+
+    Attributes:
+        folder: of the states; outside DVC's outputs, which DVC deletes before a stage runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +111,12 @@ class ResumeStates:
         self._states: list[ResumeState] = []
 
     def state(self, *identity: object) -> ResumeState:
-        """Return the state of one training; `identity` says what is trained on what, with which params."""
+        """Return the state of one training.
+
+        Args:
+            *identity: whatever the result depends on, such as params and the data's digest. A change of any part gives
+                another state. Each part needs a `repr` that is the same in every run.
+        """
         digest = hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
         self._states.append(ResumeState(self.folder / f"{digest}.pt"))
         return self._states[-1]
@@ -109,6 +133,14 @@ class ResumeStates:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def train_nothing(models: Path, plots: Path, curves: Path, reason: str) -> None:
+    """Make the outputs that DVC expects of a training, with nothing in them but the reason."""
+    for folder in (models, plots, curves.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    (models / NOTHING).write_text(f"{reason}\n", encoding="utf-8")
+    curves.write_text("", encoding="utf-8")

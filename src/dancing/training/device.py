@@ -1,4 +1,4 @@
-"""Where models run, and random numbers that are the same wherever that is."""
+"""The device that models run on, and random numbers that do not depend on it."""
 
 import hashlib
 
@@ -13,9 +13,14 @@ def pick_device() -> torch.device:
 
 
 def make_rng(seed: int, *path: int) -> torch.Generator:
-    """Return a CPU generator for one purpose: the same (seed, *path) gives the same numbers, whatever ran before.
+    """Return a random generator for one purpose, such as one epoch.
 
-    On the CPU also where a model is not, so that every device is given the same numbers.
+    It is on the CPU, so that all devices use the same numbers.
+
+    Args:
+        seed: of the run.
+        *path: numbers that identify the purpose, such as the epoch. The same (seed, *path) gives the same random
+            numbers, whatever ran before.
     """
     digest = hashlib.sha256(repr((seed, *path)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

@@ -13,30 +13,33 @@ import torch
 from dancing.errors import UserError
 from dancing.training.checkpoints import Checkpoint, ResumeState, save_checkpoint
 
-Scalars = dict[str, torch.Tensor]  # named losses of a step, on the device
-History = list[dict[str, float]]  # one dict an epoch: "epoch" and named losses
-Samples = Mapping[str, np.ndarray]
+Scalars = dict[str, torch.Tensor]  # named losses of one step, on the device
+History = list[dict[str, float]]  # one dict for each epoch: "epoch" and named losses
+Samples = Mapping[str, np.ndarray]  # named outputs, such as images (N, H, W, C) uint8
 
 
 class Means:
-    """Mean values of an epoch's named scalars, the same names in all steps. Kept on the device: no sync a step."""
+    """Means of named scalars over the steps of an epoch.
+
+    The scalars stay on the device until the epoch ends, so that no step waits for it.
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.steps: list[torch.Tensor] = []
 
     def add(self, scalars: Scalars) -> None:
-        """Count a step's scalars."""
+        """Add the scalars of one step; every step has the same names."""
         self.names = list(scalars)
         self.steps.append(torch.stack([value.detach() for value in scalars.values()]))
 
     def result(self, prefix: str) -> dict[str, float]:
-        """Return the means, each name with this prefix."""
+        """Return the means, with `prefix` before each name."""
         means = torch.stack(self.steps).mean(dim=0).tolist()
         return {f"{prefix}{name}": mean for name, mean in zip(self.names, means, strict=True)}
 
     def first_not_finite(self) -> tuple[int, list[str]] | None:
-        """Return the first step, from 0, in which something is NaN or infinite, and the names of that."""
+        """Return the first step, from 0, with scalars that are not finite, and their names; None: all are finite."""
         broken = ~torch.stack(self.steps).isfinite().cpu()
         if not broken.any():
             return None
@@ -46,18 +49,24 @@ class Means:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a caller is told after each epoch."""
+    """A finished epoch, as passed to `on_epoch`.
 
-    number: int  # from 1
+    Attributes:
+        number: from 1.
+        losses: "train_" and "val_" losses by name.
+        samples: computes the task's samples when it is called.
+    """
+
+    number: int
     losses: dict[str, float]
-    samples: Callable[[], Samples]  # makes the fixed samples: called only by those who want them
+    samples: Callable[[], Samples]
 
 
 class Trainer(Protocol):
     """Interface between the epoch runner and a training loop."""
 
     def train_epoch(self, epoch: int) -> Means:
-        """Take the steps of an epoch, counted from 1, and return their losses."""
+        """Take the steps of one epoch, counted from 1, and return their losses."""
         ...
 
     def validate(self) -> dict[str, float]:
@@ -65,7 +74,7 @@ class Trainer(Protocol):
         ...
 
     def samples(self) -> Samples:
-        """Return outputs for the same inputs after each epoch."""
+        """Return outputs for fixed inputs, so that epochs compare."""
         ...
 
     def checkpoint(self) -> Checkpoint:
@@ -73,17 +82,22 @@ class Trainer(Protocol):
         ...
 
     def state_dict(self) -> Checkpoint:
-        """Return everything that is needed to go on with the training."""
+        """Return everything that is needed to resume the training."""
         ...
 
     def load_state_dict(self, state: Checkpoint) -> None:
-        """Go back to the state that `state_dict` returned."""
+        """Restore a state that `state_dict` returned."""
         ...
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training."""
+    """The result of a training.
+
+    Attributes:
+        history: the losses by epoch.
+        best: the best checkpoint.
+    """
 
     history: History
     best: Checkpoint
@@ -95,12 +109,12 @@ class EpochRunner:
 
     Attributes:
         label: of the progress bar.
-        epochs: at most so many.
+        epochs: the largest number of epochs.
         resume: where the state after each epoch is kept.
-        shown: names of losses beside the progress bar.
-        out: folder of best.pt and last.pt; None writes neither.
-        best_by: the loss whose least value makes best.pt; None: the last epoch is the best.
-        patience: epochs without a better one after which the training stops; None: it never stops early.
+        shown: names of the losses in the progress bar.
+        out: folder of best.pt and last.pt; None: neither is written.
+        best_by: name of the loss whose lowest value makes best.pt; None: the last epoch is the best.
+        patience: training stops after more than this many epochs without improvement; None: it never stops early.
         on_epoch: called after each epoch.
     """
 
@@ -114,10 +128,10 @@ class EpochRunner:
     on_epoch: Callable[[Epoch], None] = lambda _: None
 
     def run(self, trainer: Trainer) -> Trained:
-        """Train, or go on after the last finished epoch of an interrupted run: both end with the same weights.
+        """Train, or resume after the last finished epoch of an interrupted run: both end with the same weights.
 
         Raises:
-            UserError: a loss is NaN or infinite; the message names the step and the last good checkpoint.
+            UserError: a loss is NaN or infinite. The message names the step and the last good checkpoint.
         """
         history: History = []
         best, best_epoch = math.inf, 0
@@ -126,7 +140,7 @@ class EpochRunner:
             trainer.load_state_dict(state["trainer"])
             history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
             best_checkpoint = state["best_checkpoint"]
-            # DVC empties a stage's outputs before it runs again.
+            # DVC deletes a stage's outputs before it runs the stage again.
             self._save("best.pt", best_checkpoint)
             self._save("last.pt", trainer.checkpoint() | {"epoch": len(history)})
         with _Progress(self.label, self.epochs, done=len(history)) as progress:
@@ -166,7 +180,7 @@ class EpochRunner:
 
 
 class _Progress:
-    """A tqdm bar, silent where stderr is no terminal, and none on a bare training machine without tqdm."""
+    """A tqdm bar; silent if stderr is no terminal, and left out if tqdm is not installed."""
 
     def __init__(self, label: str, epochs: int, done: int) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The training loop of the GANs: steps of the discriminator and of the generator in turn."""
+"""The training loop of all GANs: discriminator and generator steps in turn."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,8 @@ from dancing.training.optimization import Ema, cosine_lr
 from dancing.training.tasks import GanBatch, GanTask
 
 GRADIENT_PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
-R1_INTERVAL = 8  # steps from one R1 penalty to the next, which counts for all of them (Karras et al., StyleGAN2, 2020)
+#: Steps from one R1 penalty to the next, whose weight grows by the same factor (Karras et al., StyleGAN2, CVPR 2020).
+R1_INTERVAL = 8
 
 
 def train_gan(
@@ -26,15 +27,25 @@ def train_gan(
 ) -> Trained:
     """Train `task.generator` against `task.discriminator`.
 
-    Writes out/best.pt (least `task.best_by`; without one, the last epoch) and out/last.pt: averaged weights of the
-    generator, the discriminator, and what the task adds. Interrupted, it goes on after the last finished epoch and
-    ends with the same weights.
+    Writes out/best.pt (lowest `task.best_by`, or else the last epoch) and out/last.pt. An interrupted training resumes
+    after the last finished epoch and ends with the same weights.
 
-    Gradients are not clipped: a GAN diverges through its discriminator, which `gan.r1_weight` or WGAN's gradient
-    penalty regularises.
+    Gradients are not clipped: a GAN diverges through its discriminator, and that is regularised by `gan.r1_weight` or
+    WGAN's gradient penalty.
+
+    Args:
+        task: data, models and losses.
+        settings: the section `gan` of the params.
+        out: folder of the checkpoints.
+        resume: where the state after each epoch is kept.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The losses by epoch, and the best checkpoint: `task.content`, "params", "generator" (averaged weights) and
+        "discriminator".
 
     Raises:
-        UserError: a loss is not finite any more.
+        UserError: a loss is NaN or infinite.
     """
     runner = EpochRunner(
         label=f"train_gan ({task.device.type})",
@@ -64,14 +75,14 @@ class _GanTrainer:
 
     def train_epoch(self, epoch: int) -> Means:
         rng, means = make_rng(self.settings.seed, epoch), Means()
-        torch.manual_seed(rng.initial_seed())  # of dropout, which has no generator of its own
+        torch.manual_seed(rng.initial_seed())  # for dropout, which takes no generator
         for _ in range(self.settings.steps_per_epoch):
             means.add(self._step(rng))
         self.task.recalibrate(self.ema.model)
         return means
 
     def _step(self, rng: torch.Generator) -> Scalars:
-        """Take `critic_steps` of the discriminator, then one of the generator. Returns named losses."""
+        """Take `critic_steps` discriminator steps, then a generator step on the last batch. Returns named losses."""
         settings = self.settings
         if self.task.cosine_decay:
             total = settings.epochs * settings.steps_per_epoch
@@ -102,14 +113,14 @@ class _GanTrainer:
     def _penalty(
         self, real: tuple[torch.Tensor, ...], fake: tuple[torch.Tensor, ...], rng: torch.Generator
     ) -> torch.Tensor | float:
-        """Return the discriminator's regularisation in this step."""
+        """Return the gradient penalty of this step, with its weight."""
         if self.settings.loss == "wgan_gp":
             share = torch.rand(len(fake[0]), 1, 1, 1, generator=rng).to(self.task.device)
-            images, *given = (torch.lerp(*parts, share) for parts in zip(real, fake, strict=True))
-            return GRADIENT_PENALTY * gradient_penalty(lambda mixed: self.discriminator(mixed, *given), images)
+            mixed, *condition = (torch.lerp(*parts, share) for parts in zip(real, fake, strict=True))
+            return GRADIENT_PENALTY * gradient_penalty(lambda images: self.discriminator(images, *condition), mixed)
         if self.settings.r1_weight and self.steps % R1_INTERVAL == 0:
-            images, *given = real
-            penalty = r1_penalty(lambda shown: self.discriminator(shown, *given), images)
+            real_images, *condition = real
+            penalty = r1_penalty(lambda images: self.discriminator(images, *condition), real_images)
             return R1_INTERVAL * self.settings.r1_weight * penalty
         return 0.0
 

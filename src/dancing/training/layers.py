@@ -1,44 +1,52 @@
-"""Layers as Keras draws them, for the tables of the seed's models: 'same' padding and Keras' first weights."""
+"""Layers and weight initialisation with Keras' conventions, for the original models.
+
+Letters: B batch, I input channels, O output channels, H x W feature map, s stride.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+KERAS_EPSILON = 1e-3  # of BatchNormalization
+KERAS_MOMENTUM = 0.01  # torch's momentum is 1 minus Keras'
+
 
 class Conv2dSame(nn.Conv2d):
-    """Keras' Conv2D(padding="same") on even sizes: at stride 2 and k=3 it pads below and on the right only."""
+    """Keras' Conv2D(padding="same") for even sizes: with stride 2 and a 3 x 3 kernel it pads below and right only."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__(inputs, outputs, kernel, stride)
         total = max(kernel - stride, 0)
         self._pad = (total // 2, total - total // 2) * 2
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (B, inputs, H, W) -> (B, outputs, H / stride, W / stride)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, I, H, W) -> (B, O, H / s, W / s)."""
         return super().forward(F.pad(x, self._pad))
 
 
 class ConvTranspose2dSame(nn.ConvTranspose2d):
-    """Keras' Conv2DTranspose(padding="same"): the gradient of `Conv2dSame`, cropped to stride times the input."""
+    """Keras' Conv2DTranspose(padding="same"): the gradient of `Conv2dSame`, cropped to the input's size times s."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        # torch's padding crops both sides; what Keras crops more, below and on the right, is cut off afterwards.
+        # torch crops all sides alike; `forward` cuts off what Keras crops in addition, below and on the right.
         super().__init__(inputs, outputs, kernel, stride, padding=max(kernel - stride, 0) // 2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # (B, inputs, H, W) -> (B, outputs, sH, sW)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """(B, I, H, W) -> (B, O, s H, s W)."""
         height, width = (size * self.stride[0] for size in x.shape[-2:])
         return super().forward(x)[..., :height, :width]
 
 
 def batch_norm(features: int, dims: int) -> nn.Module:
-    """Keras' BatchNormalization over (B, features) or (B, features, H, W), for dims 1 or 2."""
-    return (nn.BatchNorm1d if dims == 1 else nn.BatchNorm2d)(features, eps=1e-3, momentum=0.01)
+    """Return Keras' BatchNormalization for inputs (B, features), `dims` 1, or (B, features, H, W), `dims` 2."""
+    return (nn.BatchNorm1d if dims == 1 else nn.BatchNorm2d)(features, eps=KERAS_EPSILON, momentum=KERAS_MOMENTUM)
 
 
 def he_init(model: nn.Module) -> None:
-    """Normal weights that keep what ReLUs let through as large as it was, zero biases, in place.
+    """Initialise a ReLU network in place: normal weights that preserve the variance from layer to layer, zero biases.
 
-    He et al., Delving Deep into Rectifiers, ICCV 2015. Without batch norm, PyTorch's own first weights shrink a picture
-    layer by layer, until a hundred steps are spent on seeing anything.
+    He et al., Delving Deep into Rectifiers, ICCV 2015. With PyTorch's default and no batch norm, activations shrink in
+    every layer, and about a hundred steps pass before the network begins to learn.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -48,10 +56,11 @@ def he_init(model: nn.Module) -> None:
 
 
 def keras_init(model: nn.Module) -> None:
-    """Keras' first weights in place: Glorot uniform kernels, zero biases, orthogonal recurrent kernels, forget gate 1.
+    """Initialise a network in place with Keras' defaults.
 
-    torch's LSTM has two bias vectors where Keras has one: the second is zeroed and frozen, so that the parameters that
-    learn are the same ones.
+    Glorot uniform kernels and zero biases; in an LSTM also orthogonal recurrent kernels, and 1 as the forget gate's
+    bias. torch's LSTM has two bias vectors, Keras' has one: the second is set to zero and frozen, so that both have the
+    same trainable parameters.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
@@ -59,15 +68,19 @@ def keras_init(model: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LSTM):
-            units = module.hidden_size
-            for name, weight in module.named_parameters():
-                if name.startswith("weight_ih"):
-                    nn.init.xavier_uniform_(weight)
-                elif name.startswith("weight_hh"):
-                    nn.init.orthogonal_(weight)
-                else:
-                    nn.init.zeros_(weight)
-                if name.startswith("bias_ih"):
-                    weight.data[units : 2 * units] = 1.0  # gates in order i, f, g, o
-                elif name.startswith("bias_hh"):
-                    weight.requires_grad_(False)
+            _keras_init_lstm(module)
+
+
+def _keras_init_lstm(lstm: nn.LSTM) -> None:
+    units = lstm.hidden_size
+    for name, weight in lstm.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(weight)
+        elif name.startswith("weight_hh"):
+            nn.init.orthogonal_(weight)
+        else:
+            nn.init.zeros_(weight)
+        if name.startswith("bias_ih"):
+            weight.data[units : 2 * units] = 1.0  # torch's order of gates: input, forget, cell, output
+        elif name.startswith("bias_hh"):
+            weight.requires_grad_(False)

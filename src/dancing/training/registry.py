@@ -1,4 +1,4 @@
-"""Models by name: a checkpoint holds a name and the values of a config, a registry builds the models again."""
+"""Models by name. A checkpoint holds a model's name and config; a registry rebuilds the model from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -9,36 +9,47 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Registry:
-    """The models of one system. Each system has one, in its `models.py`; a new model is a line there.
+    """The models of one system. Each system has one in its `models.py`; a new model is one line there.
 
     Attributes:
-        models: a model's name -> its config, a frozen dataclass, and the classes that are built from one: a VAE's, or
-            a GAN's generator and discriminator.
+        models: name -> config class, a frozen dataclass, and the factories that build a network from a config: one for
+            a VAE or a flow, two for a GAN (generator, discriminator). No two models share a config class.
     """
 
     models: Mapping[str, tuple[type, *tuple[Callable[[Any], nn.Module], ...]]]
 
-    # A config's type depends on the model's name, which is known at run time alone: hence Any.
+    # A config's type depends on the model's name, which is known only at run time: hence Any.
     def config(self, name: str, **values: Any) -> Any:
-        """Make a model's config of those `values` that it has fields for.
+        """Return a model's config.
 
-        Raises TypeError where a field has no value.
+        Args:
+            name: of the model.
+            **values: of the config's fields; those that it has no field for are ignored.
+
+        Raises:
+            KeyError: there is no such model.
+            TypeError: a field has no value.
         """
         kind = self.models[name][0]
         wanted = {field.name for field in fields(kind)}
         return kind(**{key: value for key, value in values.items() if key in wanted})
 
     def build(self, config: Any) -> tuple[nn.Module, ...]:
-        """Build the models of a config, with fresh weights drawn from torch's global random state."""
+        """Return the networks of a config, with initial weights from torch's global random state."""
         _, *classes = self.models[self._name(config)]
         return tuple(model(config) for model in classes)
 
     def to_dict(self, config: Any) -> dict[str, Any]:
-        """Return a config as plain values with the model's name, for a checkpoint."""
+        """Return a config as plain values, with the model's name under "model", for a checkpoint."""
         return {"model": self._name(config), **asdict(config)}
 
     def from_dict(self, plain: Mapping[str, Any]) -> Any:
-        """Return the config that `to_dict` was given. Raises KeyError or TypeError where it is of another version."""
+        """Return the config that `to_dict` was given.
+
+        Raises:
+            KeyError: there is no such model.
+            TypeError: the fields are those of another version.
+        """
         values = dict(plain)
         return self.models[values.pop("model")][0](**values)
 

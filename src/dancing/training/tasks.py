@@ -1,4 +1,4 @@
-"""Interfaces between training loops and tasks. A task is one system's data, models and losses."""
+"""Interfaces between training loops and tasks. A task holds one system's data, models and losses."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,58 +10,84 @@ from dancing.training.epochs import Samples, Scalars
 
 
 class VaeTask(Protocol):
-    """Interface between the VAE loop and its task."""
+    """Interface between the VAE loop and its task.
+
+    Attributes:
+        device: that the model and its batches are on.
+        model: the VAE.
+        content: plain values that a checkpoint holds beside the weights.
+        cosine_decay: whether the learning rate falls to 0 over the training.
+    """
 
     device: torch.device
-    model: nn.Module  # on the device
-    content: dict[str, Any]  # of a checkpoint, beside the weights: plain values
-    cosine_decay: bool  # whether the learning rate falls to 0 over the training
+    model: nn.Module
+    content: dict[str, Any]
+    cosine_decay: bool
 
     def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
-        """Return the losses of a random training batch; "total" is minimised. `kl_warmup` in [0, 1] scales the KL."""
+        """Return the losses of a random training batch, among them "total", which is minimised.
+
+        Args:
+            rng: on the CPU; the only source of randomness.
+            kl_warmup: factor of the KL term, in [0, 1].
+        """
         ...
 
     def validate(self) -> dict[str, float]:
-        """Return losses on the validation part, "val_total" among them, with the KL term at full weight."""
+        """Return losses on the validation part, among them "val_total", with the KL term at its full weight."""
         ...
 
     def samples(self) -> Samples:
-        """Return outputs for the same held-out inputs after each epoch."""
+        """Return outputs for fixed held-out inputs, so that epochs compare."""
         ...
 
 
 @dataclass(frozen=True)
 class GanBatch:
-    """A batch for both players. Letters: B batch, C channels, H x W image."""
+    """One batch for discriminator and generator. Letters: B batch, C channels, H x W image.
 
-    real: tuple[torch.Tensor, ...]  # what the discriminator is given: images (B, C, H, W), and what they belong to
-    fake: tuple[torch.Tensor, ...]  # the same with the generator's images, which carry their graph
-    #: What the generator minimises beside the adversarial loss: name -> weight and loss.
+    Attributes:
+        real: the discriminator's inputs for real images: the images (B, C, H, W), then any conditioning.
+        fake: the same for generated images, through which gradients flow to the generator.
+        aux_losses: losses that the generator minimises beside the adversarial one: name -> weight, scalar loss.
+    """
+
+    real: tuple[torch.Tensor, ...]
+    fake: tuple[torch.Tensor, ...]
     aux_losses: dict[str, tuple[float, torch.Tensor]] = field(default_factory=dict)
 
 
 class GanTask(Protocol):
-    """Interface between the GAN loop and its task."""
+    """Interface between the GAN loop and its task.
+
+    Attributes:
+        device: that the networks and their batches are on.
+        generator: the network that is averaged and kept.
+        discriminator: takes the tensors of `GanBatch.real` or `GanBatch.fake` and returns `adversarial.Logits`.
+        content: plain values that a checkpoint holds beside the weights.
+        cosine_decay: whether the learning rates fall to 0 over the training.
+        best_by: name of the validation loss whose lowest value makes best.pt; None: best.pt is the last epoch.
+    """
 
     device: torch.device
-    generator: nn.Module  # on the device
-    discriminator: nn.Module  # images and what they belong to -> adversarial.Logits
-    content: dict[str, Any]  # of a checkpoint, beside the weights: plain values
-    cosine_decay: bool  # whether the learning rates fall to 0 over the training
-    best_by: str | None  # the validation loss whose least value makes best.pt; None: the last epoch does
+    generator: nn.Module
+    discriminator: nn.Module
+    content: dict[str, Any]
+    cosine_decay: bool
+    best_by: str | None
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random training batch."""
+        """Return a random training batch; `rng`, on the CPU, is the only source of randomness beside dropout."""
         ...
 
     def recalibrate(self, generator: nn.Module) -> None:
-        """Prepare averaged weights for use, before each validation: batch norms need statistics of their own."""
+        """Recompute batch norm statistics in place, for a generator whose weights were averaged."""
         ...
 
     def validate(self, generator: nn.Module) -> dict[str, float]:
-        """Return named figures of the generator with averaged weights on the validation part."""
+        """Return named scores, each with the prefix "val_", of a generator with averaged weights."""
         ...
 
     def samples(self, generator: nn.Module) -> Samples:
-        """Return images for the same inputs after each epoch."""
+        """Return images for fixed inputs, so that epochs compare."""
         ...

@@ -1,4 +1,4 @@
-"""The training loop of the VAEs."""
+"""The training loop of all VAEs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +22,23 @@ def train_vae(
     resume: ResumeState,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
-    """Train `task.model`, and stop early on the validation part.
+    """Train `task.model`, with early stopping on the validation loss.
 
-    Writes out/best.pt (least validation loss) and out/last.pt. Interrupted, it goes on after the last finished epoch
-    and ends with the same weights.
+    Writes out/best.pt (lowest validation loss) and out/last.pt. An interrupted training resumes after the last finished
+    epoch and ends with the same weights.
+
+    Args:
+        task: data, model and losses.
+        settings: the section `vae` of the params.
+        out: folder of the checkpoints.
+        resume: where the state after each epoch is kept.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The losses by epoch, and the best checkpoint: `task.content`, "params" and "state" (the weights).
 
     Raises:
-        UserError: a loss is not finite any more.
+        UserError: a loss is NaN or infinite.
     """
     runner = EpochRunner(
         label=f"train_vae ({task.device.type})",

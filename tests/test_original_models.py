@@ -1,6 +1,6 @@
-"""The seed's models are its tables: shape after every layer, parameter count, and Keras' own numbers.
+"""The original models equal their tables: the shape after every layer, the parameter count, and Keras' output.
 
-The last by building the same table in Keras (with its torch backend) and copying one set of weights into both.
+For the last, a test builds the same table in Keras (with its torch backend) and copies one set of weights into both.
 """
 
 import os
@@ -21,8 +21,8 @@ from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig, 
 from dancing.training.param_tanh import FLOOR, CnnParamTanh
 
 
-def learned(model: nn.Module) -> int:
-    """Parameters as Keras counts them: batch norm's moving statistics too."""
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters as Keras counts them: with batch norm's moving statistics."""
     moving = chain.from_iterable(
         (m.running_mean, m.running_var) for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)
     )
@@ -30,7 +30,7 @@ def learned(model: nn.Module) -> int:
 
 
 def shapes(model: nn.Module, *inputs: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """Output shape of every named layer, those in a list too, in one forward pass."""
+    """Output shape of every named layer in one forward pass, also of layers in a ModuleList."""
     found = {}
 
     def note(name):
@@ -48,33 +48,33 @@ def shapes(model: nn.Module, *inputs: torch.Tensor) -> dict[str, tuple[int, ...]
     return found
 
 
-# ---------------------------------------------------------------------------------------------- shapes and counts
+# ------------------------------------------------------------------------------------------ shapes and counts
 
 
-def test_lstm_vae_is_the_seeds_table():
+def test_lstm_vae_equals_the_original_table():
     model = LstmVae(LstmVaeConfig(n_mfcc=13, latent_dim=16))
-    assert learned(model) == 350_690  # Keras' count; torch's second LSTM bias is zero and frozen
+    assert parameter_count(model) == 350_690  # Keras' count; torch's second LSTM bias is zero and frozen
     found = shapes(model, torch.randn(2, 150, 29), torch.randn(2, 150, 66))
     assert found == {
         "encoder": (2, 150, 128), "summary": (2, 150, 128), "z_mean": (2, 16), "z_log_var": (2, 16),
-        "expand": (2, 128), "decoder": (2, 150, 128), "pose": (2, 150, 66),
+        "expand": (2, 128), "decoder": (2, 150, 128), "to_pose": (2, 150, 66),
     }  # fmt: skip
     forget = model.encoder.bias_ih_l0[128:256]
     torch.testing.assert_close(forget, torch.ones(128))
     assert not model.encoder.bias_hh_l0.any()
 
 
-def test_dense_gan_is_the_seeds_table():
+def test_dense_gan_equals_the_original_table():
     config = DenseGanConfig(128, 128, "tanh")
     generator, discriminator = DenseGenerator(config), DenseDiscriminator(config)
-    assert learned(generator) == 17_230_467
-    assert learned(discriminator) == 206_721
+    assert parameter_count(generator) == 17_230_467
+    assert parameter_count(discriminator) == 206_721
     assert shapes(generator, torch.rand(2, 66)) == {
-        "hidden": (2, 256), "spread": (2, 65536), "up1": (2, 128, 32, 32), "up2": (2, 64, 64, 64),
+        "hidden": (2, 256), "expand": (2, 65536), "up1": (2, 128, 32, 32), "up2": (2, 64, 64, 64),
         "up3": (2, 3, 128, 128), "output": (2, 3, 128, 128),
     }  # fmt: skip
     assert shapes(discriminator, torch.rand(2, 3, 128, 128)) == {
-        "down1": (2, 64, 64, 64), "down2": (2, 128, 32, 32), "score": (2, 1),
+        "down1": (2, 64, 64, 64), "down2": (2, 128, 32, 32), "logit": (2, 1),
     }  # fmt: skip
 
 
@@ -82,10 +82,10 @@ def test_dense_gan_is_the_seeds_table():
     ("side", "counts"),
     zip(DCGAN_SIDES, [(6_198_467, 677_057), (6_229_859, 708_449), (6_237_363, 715_953)], strict=True),
 )
-def test_dcgan_is_the_seeds_table(side: int, counts: tuple[int, int]):
-    config = DcganConfig(side, "tanh", "table", normalised=True)
+def test_dcgan_equals_the_original_table(side: int, counts: tuple[int, int]):
+    config = DcganConfig(side, "tanh", "original", batch_norm=True)
     generator, discriminator = DcganGenerator(config), DcganDiscriminator(config)
-    assert (learned(generator), learned(discriminator)) == counts
+    assert (parameter_count(generator), parameter_count(discriminator)) == counts
     sizes = [(16, 256), (32, 128), (64, 64), (128, 32), (256, 16)][: len(config.channels)]
     found = shapes(generator, torch.randn(2, 100))
     assert found.pop("spread") == found.pop("spread_norm") == (2, 32768)
@@ -95,37 +95,37 @@ def test_dcgan_is_the_seeds_table(side: int, counts: tuple[int, int]):
     assert not found
     found = shapes(discriminator, torch.randn(2, 3, side, side))
     assert found.pop("dropout") == (2, 16384)
-    assert found.pop("score") == (2, 1)
+    assert found.pop("logit") == (2, 1)
     back = [(size // 2, channels) for size, channels in reversed(sizes)]
     for i, (size, channels) in enumerate(back):
         assert found.pop(f"down.{i}") == found.pop(f"norms.{i}") == (2, channels, size, size)
     assert not found
 
 
-def test_digits_vae_is_the_seeds_table():
+def test_digits_vae_equals_the_original_table():
     model = ConvVae(ConvVaeConfig(latent_dim=16))
-    assert learned(model) == 533_473
+    assert parameter_count(model) == 533_473
     assert shapes(model, torch.rand(2, 1, 28, 28)) == {
         "down1": (2, 32, 14, 14), "down2": (2, 64, 7, 7), "hidden": (2, 128), "z_mean": (2, 16), "z_log_var": (2, 16),
         "spread": (2, 3136), "up1": (2, 64, 14, 14), "up2": (2, 32, 28, 28), "paint": (2, 1, 28, 28),
     }  # fmt: skip
 
 
-def test_digits_gan_is_the_seeds_table():
-    config = DigitsGanConfig("tanh", "table")
+def test_digits_gan_equals_the_original_table():
+    config = DigitsGanConfig("tanh", "original")
     generator, discriminator = DigitsGenerator(config), DigitsDiscriminator(config)
-    assert (learned(generator), learned(discriminator)) == (1_164_289, 40_705)
+    assert (parameter_count(generator), parameter_count(discriminator)) == (1_164_289, 40_705)
     assert shapes(generator, torch.randn(2, 100)) == {
         "spread": (2, 6272), "up1": (2, 128, 14, 14), "up2": (2, 128, 28, 28), "paint": (2, 1, 28, 28),
         "output": (2, 1, 28, 28),
     }  # fmt: skip
     found = shapes(discriminator, torch.rand(2, 1, 28, 28))
     assert found == {
-        "down1": (2, 64, 14, 14), "down2": (2, 64, 7, 7), "dropout": (2, 64, 7, 7), "score": (2, 1),
+        "down1": (2, 64, 14, 14), "down2": (2, 64, 7, 7), "dropout": (2, 64, 7, 7), "logit": (2, 1),
     }  # fmt: skip
 
 
-def test_parametric_tanh_is_the_seeds_table():
+def test_vae_gan_equals_the_original_table():
     config = VaeGanConfig(128, 128, latent_dim=128, output="param_tanh")
     generator, critic = VaeGenerator(config), VaeCritic(config)
     # Convolution, ReLU, max pooling, four times.
@@ -139,28 +139,28 @@ def test_parametric_tanh_is_the_seeds_table():
         "output": (2, 3, 128, 128),
     }  # fmt: skip
     assert [*shapes(critic, torch.rand(2, 3, 128, 128)).values()] == [*down, (2, 1)]
-    assert learned(generator.output) == 2 * (48 * 9 + 1) + 513 * 256
-    assert learned(critic) == learned(generator.encoder) + 8193
+    assert parameter_count(generator.output) == 2 * (48 * 9 + 1) + 513 * 256
+    assert parameter_count(critic) == parameter_count(generator.encoder) + 8193
 
 
-def test_the_critics_body_is_symmetric_with_the_encoder():
+def test_critic_and_encoder_have_the_same_layers():
     config = VaeGanConfig(32, 48, latent_dim=4, output="tanh")
     generator, critic = VaeGenerator(config), VaeCritic(config)
     assert [str(layer) for layer in generator.encoder] == [str(layer) for layer in critic.body]
 
 
-def test_first_weights_pass_pictures_on_as_strong_as_they_come():
+def test_initial_weights_keep_the_scale_of_activations():
     config = VaeGanConfig(64, 64, latent_dim=16, output="param_tanh")
-    generator, pictures = VaeGenerator(config), 2 * torch.rand(8, 3, 64, 64) - 1
+    generator, images = VaeGenerator(config), 2 * torch.rand(8, 3, 64, 64) - 1
     with torch.no_grad():
-        mean, log_var = generator.encode(pictures)
+        mean, log_var = generator.encode(images)
         shown = generator.before_output(torch.randn(8, 16))
-        apart = VaeCritic(config)(pictures)[0][0].std()
-    assert 0.1 < float(shown.std()) < 2  # PyTorch's own: 0.02
+        apart = VaeCritic(config)(images)[0].std()
+    assert 0.1 < float(shown.std()) < 2  # with PyTorch's default initial weights: 0.02
     assert 0.1 < float(mean.std()) < 4
     assert float(apart) > 0.01
     assert not log_var.any()
-    torch.testing.assert_close(generator.output.alpha(shown), torch.ones(8, 1, 16, 16))  # the layer keeps its own
+    torch.testing.assert_close(generator.output.alpha(shown), torch.ones(8, 1, 16, 16))  # param_tanh is left out
 
 
 # --------------------------------------------------------------------------------------------------------- in Keras
@@ -169,12 +169,12 @@ def test_first_weights_pass_pictures_on_as_strong_as_they_come():
 @pytest.fixture(scope="module")
 def keras(tmp_path_factory):
     os.environ["KERAS_BACKEND"] = "torch"
-    os.environ["KERAS_HOME"] = str(tmp_path_factory.mktemp("keras"))  # it writes its settings at home otherwise
+    os.environ["KERAS_HOME"] = str(tmp_path_factory.mktemp("keras"))  # its default is the home folder
     return pytest.importorskip("keras", reason="Keras is not installed (pip install -e '.[dev]')")
 
 
-def shaken(model: nn.Module) -> nn.Module:
-    """Random weights of a trained model's size, biases and moving statistics too; ready to compare."""
+def randomized(model: nn.Module) -> nn.Module:
+    """Random weights as large as a trained model's, also biases and moving statistics; in evaluation mode."""
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, values in chain(model.named_parameters(), model.named_buffers()):
@@ -186,23 +186,26 @@ def shaken(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def last(vector: torch.Tensor, shape: tuple[int, int, int] | None) -> torch.Tensor:
-    """Rows in the order of (C, H, W) -> in the order of (H, W, C), as Keras flattens."""
+def keras_order(vector: torch.Tensor, shape: tuple[int, int, int] | None) -> torch.Tensor:
+    """Reorder rows from (C, H, W) to (H, W, C), the order in which Keras flattens."""
     if shape is None:
         return vector
     return vector.unflatten(0, shape).movedim(0, 2).flatten(0, 2)
 
 
 def kernel(layer: nn.Module, before=None, after=None) -> list[np.ndarray]:
-    """A layer's weights as Keras keeps them; `before` and `after` are (C, H, W) where there is a flattening."""
+    """A layer's weights as Keras stores them.
+
+    `before` and `after` are the (C, H, W) of a map that is flattened before the layer, or unflattened after it.
+    """
     if isinstance(layer, nn.LSTM):
         return [w.detach().numpy() for w in (layer.weight_ih_l0.T, layer.weight_hh_l0.T, layer.bias_ih_l0)]
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
         rows = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-        return [last(w, after).detach().numpy() for w in rows]
+        return [keras_order(w, after).detach().numpy() for w in rows]
     if isinstance(layer, nn.Linear):
-        weight = last(last(layer.weight, after).T, before)  # (in, out)
-        return [weight.detach().numpy(), last(layer.bias, after).detach().numpy()]
+        weight = keras_order(keras_order(layer.weight, after).T, before)  # (in, out)
+        return [weight.detach().numpy(), keras_order(layer.bias, after).detach().numpy()]
     # Convolutions (out, in, k, k) -> (k, k, in, out); transposed (in, out, k, k) -> (k, k, out, in).
     return [layer.weight.permute(2, 3, 1, 0).detach().numpy(), layer.bias.detach().numpy()]
 
@@ -211,13 +214,13 @@ def channels_last(x: torch.Tensor) -> np.ndarray:
     return x.detach().movedim(1, -1).numpy()
 
 
-def close(ours: torch.Tensor, keras_output) -> None:
+def assert_close(ours: torch.Tensor, keras_output) -> None:
     theirs = torch.as_tensor(np.asarray(keras_output.detach().cpu()))
     torch.testing.assert_close(ours.detach(), theirs, atol=1e-5, rtol=1e-5)
 
 
-def filled(keras, layers, weights):
-    """A Keras model of layers one after another, with weights for those that have any."""
+def keras_model(keras, layers, weights):
+    """Build a sequential Keras model; `weights` are for the layers that have any, in order."""
     model = keras.Sequential(layers)
     having = [layer for layer in model.layers if layer.weights]
     assert len(having) == len(weights)
@@ -227,42 +230,42 @@ def filled(keras, layers, weights):
 
 
 def test_the_lstm_vae_agrees_with_keras(keras):
-    model, L = shaken(LstmVae(LstmVaeConfig(n_mfcc=13, latent_dim=16))), keras.layers
+    model, L = randomized(LstmVae(LstmVaeConfig(n_mfcc=13, latent_dim=16))), keras.layers
     audio = torch.randn(2, 20, 13)
     encoder = [keras.Input((20, 13)), L.LSTM(128, return_sequences=True), L.LSTM(128)]
     heads = {}
     for name in ("z_mean", "z_log_var"):
         weights = [kernel(layer) for layer in (model.encoder, model.summary, getattr(model, name))]
-        heads[name] = filled(keras, [*encoder, L.Dense(16)], weights)(audio.numpy())
+        heads[name] = keras_model(keras, [*encoder, L.Dense(16)], weights)(audio.numpy())
     for ours, theirs in zip(model.encode(audio), heads.values(), strict=True):
-        close(ours, theirs)
+        assert_close(ours, theirs)
     layers = [keras.Input((16,)), L.Dense(128), L.RepeatVector(20), L.LSTM(128, return_sequences=True), L.Dense(66)]
-    decoder = filled(keras, layers, [kernel(layer) for layer in (model.expand, model.decoder, model.pose)])
+    decoder = keras_model(keras, layers, [kernel(layer) for layer in (model.expand, model.decoder, model.to_pose)])
     z = torch.randn(2, 16)
-    close(model.decode(audio, z), decoder(z.numpy()))
+    assert_close(model.decode(audio, z), decoder(z.numpy()))
 
 
 def test_the_dense_gan_agrees_with_keras(keras):
     config, L = DenseGanConfig(128, 128, "tanh"), keras.layers
-    generator, discriminator = shaken(DenseGenerator(config)), shaken(DenseDiscriminator(config))
+    generator, discriminator = randomized(DenseGenerator(config)), randomized(DenseDiscriminator(config))
     up = [L.Conv2DTranspose(c, 3, 2, "same", activation=a) for c, a in ((128, "relu"), (64, "relu"), (3, "tanh"))]
     layers = [keras.Input((66,)), L.Dense(256, "relu"), L.Dense(65536), L.Reshape((16, 16, 256)), *up]
-    weights = [kernel(generator.hidden), kernel(generator.spread, after=(256, 16, 16))]
+    weights = [kernel(generator.hidden), kernel(generator.expand, after=(256, 16, 16))]
     weights += [kernel(layer) for layer in (generator.up1, generator.up2, generator.up3)]
     poses = torch.rand(2, 66)
-    close(generator(poses).movedim(1, -1), filled(keras, layers, weights)(poses.numpy()))
+    assert_close(generator(poses).movedim(1, -1), keras_model(keras, layers, weights)(poses.numpy()))
     down = chain.from_iterable((L.Conv2D(c, 3, 2, "same"), L.LeakyReLU()) for c in (64, 128))
     weights = [kernel(discriminator.down1), kernel(discriminator.down2)]
-    weights += [kernel(discriminator.score, before=(128, 32, 32))]
-    pictures = 2 * torch.rand(2, 3, 128, 128) - 1
-    twin = filled(keras, [keras.Input((128, 128, 3)), *down, L.Flatten(), L.Dense(1)], weights)
-    close(discriminator(pictures)[0][0], twin(channels_last(pictures)))
+    weights += [kernel(discriminator.logit, before=(128, 32, 32))]
+    images = 2 * torch.rand(2, 3, 128, 128) - 1
+    twin = keras_model(keras, [keras.Input((128, 128, 3)), *down, L.Flatten(), L.Dense(1)], weights)
+    assert_close(discriminator(images)[0], twin(channels_last(images)))
 
 
 @pytest.mark.parametrize("side", DCGAN_SIDES)
 def test_the_dcgan_agrees_with_keras(keras, side: int):
-    config, L = DcganConfig(side, "tanh", "table", normalised=True), keras.layers
-    generator, discriminator = shaken(DcganGenerator(config)), shaken(DcganDiscriminator(config))
+    config, L = DcganConfig(side, "tanh", "original", batch_norm=True), keras.layers
+    generator, discriminator = randomized(DcganGenerator(config)), randomized(DcganDiscriminator(config))
     grid = (512, GRID, GRID)
     up = chain.from_iterable(
         (L.Conv2DTranspose(c, 4, 2, "same", activation="relu"), L.BatchNormalization()) for c in config.channels
@@ -274,38 +277,38 @@ def test_the_dcgan_agrees_with_keras(keras, side: int):
     pairs = chain.from_iterable(zip(generator.up, generator.norms, strict=True))
     weights = [kernel(generator.spread, after=grid), kernel(generator.spread_norm, after=grid)]
     weights += [kernel(layer) for layer in (*pairs, generator.paint)]
-    twin, noise = filled(keras, layers, weights), torch.randn(2, 100)
-    assert twin.count_params() == learned(generator)
-    close(generator(noise).movedim(1, -1), twin(noise.numpy()))
+    twin, noise = keras_model(keras, layers, weights), torch.randn(2, 100)
+    assert twin.count_params() == parameter_count(generator)
+    assert_close(generator(noise).movedim(1, -1), twin(noise.numpy()))
     down = chain.from_iterable(
         (L.Conv2D(c, 4, 2, "same"), L.BatchNormalization(), L.LeakyReLU()) for c in reversed(config.channels)
     )
     pairs = chain.from_iterable(zip(discriminator.down, discriminator.norms, strict=True))
-    weights = [*map(kernel, pairs), kernel(discriminator.score, before=(256, GRID, GRID))]
-    twin = filled(keras, [keras.Input((side, side, 3)), *down, L.Flatten(), L.Dropout(0.3), L.Dense(1)], weights)
-    pictures = 2 * torch.rand(2, 3, side, side) - 1
-    assert twin.count_params() == learned(discriminator)
-    close(discriminator(pictures)[0][0], twin(channels_last(pictures)))
+    weights = [*map(kernel, pairs), kernel(discriminator.logit, before=(256, GRID, GRID))]
+    twin = keras_model(keras, [keras.Input((side, side, 3)), *down, L.Flatten(), L.Dropout(0.3), L.Dense(1)], weights)
+    images = 2 * torch.rand(2, 3, side, side) - 1
+    assert twin.count_params() == parameter_count(discriminator)
+    assert_close(discriminator(images)[0], twin(channels_last(images)))
 
 
 def test_the_digits_vae_agrees_with_keras(keras):
-    model, L = shaken(ConvVae(ConvVaeConfig(16))), keras.layers
-    pictures, z = torch.rand(2, 1, 28, 28), torch.randn(2, 16)
+    model, L = randomized(ConvVae(ConvVaeConfig(16))), keras.layers
+    images, z = torch.rand(2, 1, 28, 28), torch.randn(2, 16)
     down = [L.Conv2D(c, 3, 2, "same", activation="relu") for c in (32, 64)]
     encoder = [keras.Input((28, 28, 1)), *down, L.Flatten(), L.Dense(128, "relu")]
     body = [kernel(model.down1), kernel(model.down2), kernel(model.hidden, before=(64, 7, 7))]
-    for ours, head in zip(model.encode(2 * pictures - 1), (model.z_mean, model.z_log_var), strict=True):
-        close(ours, filled(keras, [*encoder, L.Dense(16)], [*body, kernel(head)])(channels_last(pictures)))
+    for ours, head in zip(model.encode(2 * images - 1), (model.z_mean, model.z_log_var), strict=True):
+        assert_close(ours, keras_model(keras, [*encoder, L.Dense(16)], [*body, kernel(head)])(channels_last(images)))
     up = [L.Conv2DTranspose(c, 3, 2, "same", activation="relu") for c in (64, 32)]
     paint = L.Conv2DTranspose(1, 3, padding="same", activation="sigmoid")
     weights = [kernel(model.spread, after=(64, 7, 7)), *(kernel(x) for x in (model.up1, model.up2, model.paint))]
-    twin = filled(keras, [keras.Input((16,)), L.Dense(3136), L.Reshape((7, 7, 64)), *up, paint], weights)
-    close((model.paint_latents(z).movedim(1, -1) + 1) / 2, twin(z.numpy()))
+    twin = keras_model(keras, [keras.Input((16,)), L.Dense(3136), L.Reshape((7, 7, 64)), *up, paint], weights)
+    assert_close((model.generate(z).movedim(1, -1) + 1) / 2, twin(z.numpy()))
 
 
 def test_the_digits_gan_agrees_with_keras(keras):
-    config, L = DigitsGanConfig("tanh", "table"), keras.layers
-    generator, discriminator = shaken(DigitsGenerator(config)), shaken(DigitsDiscriminator(config))
+    config, L = DigitsGanConfig("tanh", "original"), keras.layers
+    generator, discriminator = randomized(DigitsGenerator(config)), randomized(DigitsDiscriminator(config))
 
     def leaky():
         return L.LeakyReLU(negative_slope=0.2)
@@ -315,19 +318,19 @@ def test_the_digits_gan_agrees_with_keras(keras):
     layers += [L.Conv2D(1, 7, padding="same", activation="sigmoid")]
     weights = [kernel(generator.spread, after=(128, 7, 7))]
     weights += [kernel(layer) for layer in (generator.up1, generator.up2, generator.paint)]
-    noise, pictures = torch.randn(2, 100), torch.rand(2, 1, 28, 28)
-    close((generator(noise).movedim(1, -1) + 1) / 2, filled(keras, layers, weights)(noise.numpy()))
+    noise, images = torch.randn(2, 100), torch.rand(2, 1, 28, 28)
+    assert_close((generator(noise).movedim(1, -1) + 1) / 2, keras_model(keras, layers, weights)(noise.numpy()))
     down = chain.from_iterable((L.Conv2D(64, 3, 2, "same"), leaky(), L.Dropout(0.4)) for _ in range(2))
     weights = [kernel(discriminator.down1), kernel(discriminator.down2)]
-    weights += [kernel(discriminator.score, before=(64, 7, 7))]
-    twin = filled(keras, [keras.Input((28, 28, 1)), *down, L.Flatten(), L.Dense(1)], weights)
-    close(discriminator(2 * pictures - 1)[0][0], twin(channels_last(pictures)))
+    weights += [kernel(discriminator.logit, before=(64, 7, 7))]
+    twin = keras_model(keras, [keras.Input((28, 28, 1)), *down, L.Flatten(), L.Dense(1)], weights)
+    assert_close(discriminator(2 * images - 1)[0], twin(channels_last(images)))
 
 
-def test_the_vae_of_parametric_tanh_agrees_with_keras(keras):
+def test_the_vae_gan_agrees_with_keras(keras):
     config, L = VaeGanConfig(128, 128, latent_dim=128, output="tanh"), keras.layers
-    generator, critic = shaken(VaeGenerator(config)), shaken(VaeCritic(config))
-    pictures, z, flat = 2 * torch.rand(2, 3, 128, 128) - 1, torch.randn(2, 128), (128, 8, 8)
+    generator, critic = randomized(VaeGenerator(config)), randomized(VaeCritic(config))
+    images, z, flat = 2 * torch.rand(2, 3, 128, 128) - 1, torch.randn(2, 128), (128, 8, 8)
 
     def down():
         return chain.from_iterable(
@@ -338,25 +341,25 @@ def test_the_vae_of_parametric_tanh_agrees_with_keras(keras):
         return [kernel(layer) for layer in body if isinstance(layer, nn.Conv2d)]
 
     heads = (generator.z_mean, generator.z_log_var)
-    for ours, head in zip(generator.encode(pictures), heads, strict=True):
+    for ours, head in zip(generator.encode(images), heads, strict=True):
         weights = [*convolutions(generator.encoder), kernel(head, before=flat)]
-        twin = filled(keras, [keras.Input((128, 128, 3)), *down(), L.Flatten(), L.Dense(128)], weights)
-        close(ours, twin(channels_last(pictures)))
+        twin = keras_model(keras, [keras.Input((128, 128, 3)), *down(), L.Flatten(), L.Dense(128)], weights)
+        assert_close(ours, twin(channels_last(images)))
     weights = [*convolutions(critic.body), kernel(critic.score, before=flat)]
-    twin = filled(keras, [keras.Input((128, 128, 3)), *down(), L.Flatten(), L.Dense(1)], weights)
-    close(critic(pictures)[0][0], twin(channels_last(pictures)))
+    twin = keras_model(keras, [keras.Input((128, 128, 3)), *down(), L.Flatten(), L.Dense(1)], weights)
+    assert_close(critic(images)[0], twin(channels_last(images)))
     widths = ((64, "relu"), (32, "relu"), (16, "relu"), (3, "tanh"))
     up = [L.Conv2DTranspose(c, 4, 2, "same", activation=a) for c, a in widths]
     weights = [kernel(generator.spread, after=flat), *(kernel(layer) for layer in generator.up)]
-    twin = filled(keras, [keras.Input((128,)), L.Dense(8192, "relu"), L.Reshape((8, 8, 128)), *up], weights)
-    close(generator(z).movedim(1, -1), twin(z.numpy()))
+    twin = keras_model(keras, [keras.Input((128,)), L.Dense(8192, "relu"), L.Reshape((8, 8, 128)), *up], weights)
+    assert_close(generator(z).movedim(1, -1), twin(z.numpy()))
 
 
-def test_the_layers_cnn_agrees_with_keras(keras):
+def test_the_cnn_of_parametric_tanh_agrees_with_keras(keras):
     layer, L = CnnParamTanh(), keras.layers
     nn.init.normal_(layer.alphas.weight, std=0.1)
     x = torch.randn(2, 3, 128, 128)
     layers = [keras.Input((128, 128, 48)), L.Conv2D(2, 3, padding="same", activation="relu"), L.MaxPooling2D(8)]
     layers += [L.Flatten(), L.Dense(256, "softplus")]
-    twin = filled(keras, layers, [kernel(layer.conv), kernel(layer.alphas, before=(2, 16, 16))])
-    close(layer.alpha(x).flatten(1) - FLOOR, twin(channels_last(layer.video(x))))
+    twin = keras_model(keras, layers, [kernel(layer.conv), kernel(layer.alphas, before=(2, 16, 16))])
+    assert_close(layer.alpha(x).flatten(1) - FLOOR, twin(channels_last(layer.video(x))))
