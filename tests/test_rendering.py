@@ -11,16 +11,15 @@ import pytest
 from conftest import ROOT, smoke_params, standing
 from drawn_dancer import write_clip
 from PIL import Image
+from recipes import train_motion, train_pose_gan
 
 import stages.render
 from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
 from dancing.media.song import read_song
 from dancing.media.video import probe, read_audio, read_frames, write_audio
-from dancing.music_to_pose.inference import load_generator
+from dancing.pose_to_image.inference import load_generator
 from dancing.render import panels, plots
-from dancing.training.gan import train_gan
-from dancing.training.vae import train_vae
 
 
 def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
@@ -38,12 +37,12 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(once: Path, make_dataset, make_params) -> Path:
-    """Our models, and those that the project started from."""
+    """Our models and the original ones."""
     if not (once / "models").exists():
-        ours, seeds = make_params(), make_params({"vae.model": "lstm", "gan.model": "dense"})
-        for params, vae, gan in ((ours, "models/vae", "models/gan"), (seeds, "models/vae/lstm", "models/gan/dense")):
-            train_vae(make_dataset(), params.vae, params.prior, once / vae, once / "crash")
-            train_gan(make_dataset(), params.gan, once / gan, once / "crash")
+        ours, originals = make_params(), make_params({"vae.model": "lstm", "gan.model": "dense"})
+        for params, vae, gan in ((ours, "vae", "gan"), (originals, "vae/lstm", "gan/dense")):
+            train_motion(make_dataset(), params, once / "models" / vae, once / "resume")
+            train_pose_gan(make_dataset(), params.gan, once / "models" / gan, once / "resume")
     return once / "models"
 
 
@@ -88,13 +87,13 @@ def test_by_hand(trained: Path):
 
 
 @pytest.mark.slow
-def test_snapping_changes_the_pace_and_is_painted(trained: Path):
+def test_beat_warping_changes_the_pace_and_is_rendered(trained: Path):
     plain = render(trained, "--song", "song.wav", "--out", "plain.mp4")
     params = (trained / "params.yaml").read_text(encoding="utf-8")
-    (trained / "params.yaml").write_text(params.replace("snap: 0", "snap: 0.15"), encoding="utf-8")
-    snapped = render(trained, "--song", "song.wav", "--out", "snapped.mp4")
-    assert (plain.returncode, snapped.returncode) == (0, 0), snapped.stderr
-    with np.load(trained / "plain.npz") as before, np.load(trained / "snapped.npz") as after:
+    (trained / "params.yaml").write_text(params.replace("beat_warp: 0", "beat_warp: 0.15"), encoding="utf-8")
+    warped = render(trained, "--song", "song.wav", "--out", "warped.mp4")
+    assert (plain.returncode, warped.returncode) == (0, 0), warped.stderr
+    with np.load(trained / "plain.npz") as before, np.load(trained / "warped.npz") as after:
         assert before["landmarks"].shape == after["landmarks"].shape
         np.testing.assert_allclose(before["landmarks"][[0, -1]], after["landmarks"][[0, -1]], atol=1e-5)
         assert after["landmarks"].dtype == np.float32
@@ -180,7 +179,7 @@ def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
     shutil.rmtree(everything / "models/gan/dense")
     render_here("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
     assert (
-        "No panel 'seed': models/gan/dense/best.pt: no such checkpoint; the stage train_gan" in capsys.readouterr().out
+        "No panel 'baseline': models/gan/dense/best.pt: no such checkpoint; the stage train_gan" in capsys.readouterr().out
     )
     (everything / "models/gan/none.txt").touch()
     assert probe(render_here("--song", "song.wav")).width == 128
