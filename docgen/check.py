@@ -305,6 +305,7 @@ def _copy_project(copy: Path, with_outputs: bool) -> None:
 
 
 def main() -> None:
+    """Check the documentation; exit with the faults."""
     parser = argparse.ArgumentParser(prog="python -m docgen.check", description=__doc__.splitlines()[0])
     parser.add_argument("--run", metavar="WHICH", help="cheap, all, or a page: run its blocks, too")
     which = parser.parse_args().run

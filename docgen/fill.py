@@ -119,6 +119,7 @@ def stale(root: Path = ROOT, only: Collection[str] = tuple(KINDS)) -> list[str]:
 
 
 def main() -> None:
+    """Fill the pages, or check that they are up to date."""
     parser = argparse.ArgumentParser(prog="python -m docgen.fill", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(KINDS), default=list(KINDS), help="kinds of markers")
     parser.add_argument("--check", action="store_true", help="change nothing, fail where a page is out of date")

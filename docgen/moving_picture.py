@@ -38,7 +38,9 @@ def read_pictures(video: Path, start: float, seconds: float, fps: float, height:
 def encode(pictures: list[Image.Image], fps: float, limit: int) -> tuple[bytes, int]:
     """An animated WebP of at most `limit` bytes that runs for ever, and its quality.
 
-    Raises ValueError where even the lowest quality is larger."""
+    Raises:
+        ValueError: even the lowest quality is larger.
+    """
     for quality in QUALITIES:
         file = io.BytesIO()
         pictures[0].save(
@@ -51,6 +53,7 @@ def encode(pictures: list[Image.Image], fps: float, limit: int) -> tuple[bytes, 
 
 
 def main() -> None:
+    """Write the picture that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m docgen.moving_picture", description=__doc__.splitlines()[0])
     parser.add_argument("video", type=Path)
     parser.add_argument("out", type=Path, help="the picture to write, .webp")

@@ -1,26 +1,31 @@
-"""Tables of networks, from the networks themselves: each is built, run once on zeros, and watched layer by layer.
+"""Tables of networks, from the networks themselves: each is built, run once on zeros, and recorded layer by layer.
 
 Letters: B batch, T frames, F audio features, D pose dimensions, Z latents, H x W image.
 """
 
 import warnings
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from dancing import models
+from dancing.clips.dataset import BEAT_COLUMNS
 from dancing.features.feature_net import FeatureNet
-from dancing.music_to_pose.flow_prior import FlowPrior, FlowPriorConfig
+from dancing.music_to_pose.models import MODELS as MOTION_MODELS
 from dancing.noise_to_image.classifier import Classifier
+from dancing.noise_to_image.models import GANS, VAES
+from dancing.pose_to_image.models import MODELS as POSE_GANS
+from dancing.pose_to_image.skeleton_gan import POSE_MAPS
+from dancing.training.registry import Registry
 
 #: Values of configs' fields: the defaults of params.yaml for the demo, the original documents' for the others.
 VALUES: dict[str, Any] = {
     "n_mfcc": 13, "latent_dim": 16, "audio_dim": 43, "pose_dim": 68, "hidden": 64, "layers": 4, "latents_per_beat": 2,
-    "fps": 30, "height": 128, "width": 72, "channels": 32, "plates": 1, "backgrounds": 1, "sees_previous": True,
-    "output": "tanh", "margin": 8, "discriminator": "table", "normalised": True, "side": 64,
+    "beat_columns": BEAT_COLUMNS, "fps": 30, "height": 128, "width": 72, "channels": 32, "setups": 1, "output": "tanh",
+    "margin": 8, "discriminator": "original", "batch_norm": True,
 }  # fmt: skip
 SQUARE = {"height": 128, "width": 128}
 FRAMES = 150
@@ -36,20 +41,17 @@ class Network:
     depth: int = 1
 
 
-def _config(kind: type, **changes: Any) -> Any:
-    known = VALUES | changes
-    return kind(
-        **{field.name: known[field.name] for field in fields(kind) if field.default is MISSING or field.name in changes}
-    )
+def _config(registry: Registry, name: str, **changes: Any) -> Any:
+    """Return a config of `VALUES` and `changes`; a field that both lack has its default."""
+    return registry.config(name, **VALUES | changes)
 
 
-def _vae(name: str, **changes: Any) -> Callable[[], nn.Module]:
-    return lambda: models.build_vae(_config(models._CONFIGS[name], **changes))
+def _built(registry: Registry, name: str, part: int = 0, **changes: Any) -> Callable[[], nn.Module]:
+    """Return a function that builds a VAE, or part 0 (generator) or 1 (discriminator) of a GAN."""
+    return lambda: registry.build(_config(registry, name, **changes))[part]
 
 
-def _gan(name: str, part: int, **changes: Any) -> Callable[[], nn.Module]:
-    """Part 0 is the generator, 1 the discriminator."""
-    return lambda: models.build_gan(_config(models._CONFIGS[name], **changes))[part]
+_motion, _pose_gan, _noise_gan = (partial(_built, registry) for registry in (MOTION_MODELS, POSE_GANS, GANS))
 
 
 def _on(*shape: int) -> Callable[[Any], object]:
@@ -60,16 +62,16 @@ def _audio_and_pose(net: Any) -> object:
     return net(torch.zeros(1, FRAMES, VALUES["audio_dim"]), torch.zeros(1, FRAMES, VALUES["pose_dim"]))
 
 
-def _drawing(net: Any) -> object:
-    return net(net.draw(torch.full((1, 33, 2), 0.5)))
+def _run_generator(net: Any) -> object:
+    """Run the skeleton generator on whole images."""
+    size = (net.config.height, net.config.width)
+    return net(torch.zeros(1, POSE_MAPS, *size), torch.zeros(1, 3, *size), net.coordinates)
 
 
-def _judged(net: Any) -> object:
-    config = _config(models._CONFIGS["skeleton"])
-    generator = models.build_gan(config)[0]
-    drawing = generator.draw(torch.full((1, 33, 2), 0.5))  # type: ignore[operator]
-    images = torch.zeros(1, 3, config.height, config.width)
-    return net(images, drawing, drawing, images)
+def _run_discriminator(net: Any) -> object:
+    """Run the skeleton discriminator on whole images."""
+    size = (net.config.height, net.config.width)
+    return net(torch.zeros(1, 3, *size), torch.zeros(1, POSE_MAPS, *size))
 
 
 def _encode_and_decode(net: Any) -> object:
@@ -82,28 +84,35 @@ def _flow(net: Any) -> object:
 
 
 NETWORKS: dict[str, Network] = {
-    "motion": Network(_vae("motion"), _audio_and_pose, f"audio ({FRAMES}, 43), pose ({FRAMES}, 68)", 2),
+    "motion": Network(_motion("motion"), _audio_and_pose, f"audio ({FRAMES}, 43), pose ({FRAMES}, 68)", 2),
     "flow": Network(
-        lambda: FlowPrior(_config(FlowPriorConfig, hidden=96)), _flow, "latents (16, 16), time, conditions (16, 11)", 2
+        _motion("flow", hidden=96), _flow, "latents (16, 16), time, conditions (16, 11)", 2
     ),
-    "lstm": Network(_vae("lstm"), lambda net: net(torch.zeros(1, FRAMES, 13), None), f"({FRAMES}, 13)"),
-    "skeleton_generator": Network(_gan("skeleton", 0), _drawing, "heatmaps, pixel places, background, previous frame"),
-    "skeleton_discriminator": Network(_gan("skeleton", 1), _judged, "images and heatmaps", 2),
-    "dense_generator": Network(_gan("dense", 0, **SQUARE), _on(66), "(66)"),
-    "dense_discriminator": Network(_gan("dense", 1, **SQUARE), _on(3, 128, 128), "(3, 128, 128)"),
+    "lstm": Network(_motion("lstm", pose_dim=66), lambda net: net(torch.zeros(1, FRAMES, 13), None), f"({FRAMES}, 13)"),
+    "skeleton_generator": Network(
+        _pose_gan("skeleton", 0), _run_generator, "heatmaps, background, pixel coordinates"
+    ),
+    "skeleton_discriminator": Network(_pose_gan("skeleton", 1), _run_discriminator, "images and heatmaps", 2),
+    "dense_generator": Network(_pose_gan("dense", 0, **SQUARE), _on(66), "(66)"),
+    "dense_discriminator": Network(_pose_gan("dense", 1, **SQUARE), _on(3, 128, 128), "(3, 128, 128)"),
     **{
-        f"dcgan_{side}_generator": Network(_gan("dcgan", 0, side=side), _on(100), "(100)") for side in (64, 128, 256)
-    },
-    **{
-        f"dcgan_{side}_discriminator": Network(_gan("dcgan", 1, side=side), _on(3, side, side), f"(3, {side}, {side})")
+        f"dcgan_{side}_generator": Network(_noise_gan("dcgan", 0, height=side, width=side), _on(100), "(100)")
         for side in (64, 128, 256)
     },
-    "conv": Network(_vae("conv"), _on(1, 28, 28), "(1, 28, 28)"),
-    "digits_generator": Network(_gan("digits", 0), _on(100), "(100)"),
-    "digits_discriminator": Network(_gan("digits", 1), _on(1, 28, 28), "(1, 28, 28)"),
-    "deep_discriminator": Network(_gan("digits", 1, discriminator="deep"), _on(1, 28, 28), "(1, 28, 28)"),
-    "vae_generator": Network(_gan("vae", 0, **SQUARE, output="param_tanh"), _encode_and_decode, "(3, 128, 128)", 2),
-    "vae_critic": Network(_gan("vae", 1, **SQUARE), _on(3, 128, 128), "(3, 128, 128)", 2),
+    **{
+        f"dcgan_{side}_discriminator": Network(
+            _noise_gan("dcgan", 1, height=side, width=side), _on(3, side, side), f"(3, {side}, {side})"
+        )
+        for side in (64, 128, 256)
+    },
+    "conv": Network(_built(VAES, "conv"), _on(1, 28, 28), "(1, 28, 28)"),
+    "digits_generator": Network(_noise_gan("digits", 0), _on(100), "(100)"),
+    "digits_discriminator": Network(_noise_gan("digits", 1), _on(1, 28, 28), "(1, 28, 28)"),
+    "deep_discriminator": Network(_noise_gan("digits", 1, discriminator="deep"), _on(1, 28, 28), "(1, 28, 28)"),
+    "vae_generator": Network(
+        _noise_gan("vae", 0, **SQUARE, output="param_tanh"), _encode_and_decode, "(3, 128, 128)", 2
+    ),
+    "vae_critic": Network(_noise_gan("vae", 1, **SQUARE), _on(3, 128, 128), "(3, 128, 128)", 2),
     "classifier": Network(lambda: Classifier(28, 28, 10), _on(1, 28, 28), "(1, 28, 28)", 2),
     "feature_net": Network(FeatureNet, _on(3, 128, 72), "(3, 128, 72)", 2),
 }  # fmt: skip
@@ -111,26 +120,28 @@ NETWORKS: dict[str, Network] = {
 
 @torch.inference_mode()
 def network(name: str) -> str:
-    """A network as a table: each layer's kind, the shape of what it gives, without the batch, and its parameters.
+    """Return a table of a network: each layer's kind, the shape of its output without the batch, and its parameters.
 
-    Raises KeyError for an unknown name."""
+    Raises:
+        KeyError: there is no such network.
+    """
     if name not in NETWORKS:
         raise KeyError(f"no network {name}; known: {', '.join(NETWORKS)}")
     described = NETWORKS[name]
     net = described.build().eval()
     rows: list[list[str]] = []
 
-    def watch(module: nn.Module, label: str) -> None:
-        def note(_: nn.Module, __: object, output: Any) -> None:
+    def record(module: nn.Module, label: str) -> None:
+        def on_output(_: nn.Module, __: object, output: Any) -> None:
             while isinstance(output, tuple | list):
                 output = output[0]
             shape = ", ".join(map(str, output.shape[1:]))
             rows.append([f"`{label}`", _kind(module), f"`({shape})`", f"{_count(module):,}"])
 
-        module.register_forward_hook(note)
+        module.register_forward_hook(on_output)
 
     for label, module in _layers(net, described.depth):
-        watch(module, label)
+        record(module, label)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         described.run(net)

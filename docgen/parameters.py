@@ -23,7 +23,9 @@ LINE = re.compile(r"^  (?P<key>\w+): (?P<value>.*?)(?:\s+# (?P<comment>.*))?$")
 def parameters(system: str, section: str = "") -> str:
     """A table of one section of a system's parameters; of presets for `parameters presets`.
 
-    Raises KeyError for an unknown system or section."""
+    Raises:
+        KeyError: there is no such system or section.
+    """
     if system == "presets":
         return _presets()
     if system not in FILES:

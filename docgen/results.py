@@ -49,9 +49,10 @@ def look_up(path: str) -> Any:
 
 
 def formatted(value: float | None, spec: str) -> str:
-    """A number as people read it.
+    """Return a number as people read it.
 
     Args:
+        value: None: nothing was measured.
         spec: one of Python's format specs, or
 
             - ``3``: three significant digits, as far as two decimals;
