@@ -76,7 +76,7 @@ values["gan"] |= {"model": "linear", "epochs": 1, "steps_per_epoch": 2, "batch_s
 gan = parse_params(values).gan
 pieces = [make_piece(name, name, 8, seed) for seed, name in enumerate(("train", "val", "test"))]
 attributes = {"fps": 30, "width": 32, "height": 32, "fit": "crop", "n_mfcc": 4}
-write_dataset("dataset.h5", attributes, [(piece, make_pictures(piece)) for piece in pieces])
+write_dataset("dataset.h5", attributes, [(piece, make_pictures(piece.landmarks, 32, 32)) for piece in pieces])
 with open_dataset("dataset.h5") as dataset, ResumeStates(Path("resume")) as resume:
     train_gan(build_task(dataset, gan, torch.device("cpu")), gan, Path("out"), resume.state("gan"))
     images = list(PoseToImage.load(Path("out/best.pt")).render(dataset.split("test")[0].landmarks))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, smoke_params
+from test_locks import check_trace
 
 from dancing.clips.dataset import open_dataset
 from dancing.media.video import probe, read_audio, write_audio
@@ -20,9 +21,12 @@ pytestmark = pytest.mark.slow
 STAGES = ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")
 
 
-def run(project: Path, *command: str) -> str:
-    """A command of this environment in the project; its output. Fails the test where the command fails."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))}
+def run(project: Path, *command: str, **more: str) -> str:
+    """A command of this environment in the project; its output. Fails the test where the command fails.
+
+    more: variables of the environment.
+    """
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))} | more
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
     output = result.stdout + result.stderr
@@ -44,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in files.stdout.splitlines():
         if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, project / name)
+            shutil.copy(ROOT / name, project / name, follow_symlinks=False)
     made = project / "made"
     make.main(["clips", "--count", "2", "--seconds", "2", "2", "--seed", "5", "--out", str(made)])
     make.main(["songs", "--count", "1", "--seconds", "2", "2", "--seed", "6", "--out", str(made)])
@@ -52,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values["data"]["clips"], values["render"]["song"] = "made/clips", "made/songs/song_1.mp3"
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     # Says which file the code came from: the checkout's, not that of the environment's editable install.
-    with open(project / "src/dancing/training/losses.py", "a", encoding="utf-8") as code:
+    with open(project / "src/dancing/training/adversarial.py", "a", encoding="utf-8") as code:
         code.write('\nprint("code from", __file__)\n')
     run(project, "git", "init", "-q")
     run(project, "git", "config", "user.email", "test@example.com")
@@ -62,10 +66,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-def test_clips_in_dance_out(project: Path):
-    output = run(project, "dvc", "repro")
+def test_clips_in_dance_out(project: Path, tmp_path_factory: pytest.TempPathFactory):
+    trace = tmp_path_factory.mktemp("trace")
+    output = run(project, "dvc", "repro", PYTHONPATH=str(ROOT / "tests/stage_trace"), STAGE_TRACE=str(trace))
     assert ran(output) == set(STAGES)
-    assert f"code from {project / 'src/dancing/training/losses.py'}" in output
+    assert f"code from {project / 'src/dancing/training/adversarial.py'}" in output
     with open_dataset(project / "data/dataset.h5") as dataset:
         assert {piece.clip for piece in dataset.pieces} == {
             path.name for path in (project / "made/clips").glob("*.mp4")
@@ -87,6 +92,8 @@ def test_clips_in_dance_out(project: Path):
     }  # fmt: skip
     assert {"ssim_crop", "ms_ssim", "warping_ratio", "pck_20", "density", "coverage"} <= set(painted["ours"])
     assert (project / "models/gan/dense/best.pt").is_file()
+    for stage in STAGES:
+        check_trace("dance", stage, json.loads((trace / f"{stage}.json").read_text(encoding="utf-8")), project)
 
 
 def test_a_second_repro_runs_nothing(project: Path):

@@ -65,7 +65,7 @@ def evaluate_images(
 
         - each model's name;
         - nearest: the training image with the nearest pose, what playing back real images would score;
-        - reencoded: the real images after one pass through the video codec, a loss that nobody sees;
+        - reencoded: the real images after one pass through the video codec, an invisible loss of quality;
         - real: the ceiling; without `FIDELITY`, which compares with it;
         - shuffled: images of "ours" for other poses, the chance level of metrics that depend on the pose;
         - mean_frame: the mean training image, which shows no person; without `REDETECTION`;

@@ -64,7 +64,7 @@ def save_strip(path: Path, dataset: Dataset, result: MotionResult) -> None:
 def save_locking(path: Path, result: MotionResult) -> None:
     """Plot tempo locking at the music's tempo and at wrong tempi, mean over songs."""
     spectra = {name: result.locking[name] for name in _shown(result.locking, "ours_to_other_music")}
-    panels = [*(f"once in {n} beats" if n > 1 else "every beat" for n in PERIODS), "all together"]
+    panels = [*(f"once in {n} beats" if n > 1 else "every beat" for n in PERIODS), "sum of all"]
     plots.save_figure(path, plots.locking_spectra(spectra, STRETCHES, WRONG, panels))
 
 
@@ -99,7 +99,7 @@ def save_samples(path: Path, result: ImageResult) -> None:
 def save_danced(path: Path, result: ImageResult) -> None:
     """Draw evenly spaced generated poses next to the images of "ours"."""
     some = np.linspace(0, len(result.danced) - 1, min(SAMPLES, len(result.danced))).astype(int)
-    _save_columns(path, {"danced": result.danced_landmarks[some], "ours": result.danced[some]})
+    _save_columns(path, {"generated pose": result.danced_landmarks[some], "ours": result.danced[some]})
 
 
 def save_worst(path: Path, result: ImageResult) -> None:
@@ -128,7 +128,9 @@ def save_flicker(path: Path, result: ImageResult) -> None:
         pictures = result.pictures[name].astype(np.float32) / 255
         changes = np.abs(pictures[1:] - pictures[:-1]).mean(axis=-1)[same_run]
         shown[name] = np.where(counts > 0, (changes * outside).sum(axis=0) / np.maximum(counts, 1), np.nan)
-    plots.save_figure(path, plots.maps(shown, "mean absolute change a frame, of a range of 1, outside the person"))
+    plots.save_figure(
+        path, plots.maps(shown, "mean absolute change per frame outside the person, for images in [0, 1]")
+    )
 
 
 def _save_columns(path: Path, shown: Mapping[str, np.ndarray]) -> None:
@@ -156,7 +158,7 @@ def first_sound(dataset: Dataset, clips: Path) -> np.ndarray:
         sound = read_audio(clips / piece.clip, SOUND_RATE, channels=2)
     except MediaError as error:
         raise UserError(
-            f"{error}. The comparison video needs this test clip's sound: put the clip back, or let `dvc repro` go by "
+            f"{error}. The comparison video needs this test clip's sound: put the clip back, or run `dvc repro` to use "
             "the clips that are there"
         ) from error
     # Where the sound ends before the piece begins, one sample is kept; the video is silent after it.

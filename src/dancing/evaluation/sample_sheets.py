@@ -41,7 +41,7 @@ def save_samples(folder: Path, result: GeneratedResult, samplers: Mapping[str, N
             rows = {}
             for i in range(0, len(real), COLUMNS):
                 rows[f"real {i // COLUMNS + 1}"] = real[i : i + COLUMNS]
-                rows[f"again {i // COLUMNS + 1}"] = reconstructed[i : i + COLUMNS]
+                rows[f"reconstructed {i // COLUMNS + 1}"] = reconstructed[i : i + COLUMNS]
             plots.save_picture(folder / f"{name}_again.png", plots.picture_rows(rows))
 
 
@@ -50,7 +50,7 @@ def save_interpolation(path: Path, sampler: NoiseToImage, seed: int) -> None:
     ends = sampler.noise(2 * INTERPOLATIONS, seed)
     noise = between(ends[:INTERPOLATIONS], ends[INTERPOLATIONS:], np.linspace(0, 1, COLUMNS))
     noise = noise.astype(np.float32)  # (COLUMNS, INTERPOLATIONS, Z)
-    rows = {f"way {i + 1}": list(sampler.generate(noise[:, i])) for i in range(INTERPOLATIONS)}
+    rows = {f"path {i + 1}": list(sampler.generate(noise[:, i])) for i in range(INTERPOLATIONS)}
     plots.save_picture(path, plots.picture_rows(rows))
 
 
@@ -66,7 +66,7 @@ def save_traversal(path: Path, sampler: NoiseToImage, dataset: ImageDataset, see
     images = [sampler.generate(rows) for rows in changed]
     effects = [float(np.abs(row[-1].astype(float) - row[0]).mean()) for row in images]
     strongest = np.argsort(effects)[::-1][:DIMENSIONS]
-    plots.save_picture(path, plots.picture_rows({f"number {int(d) + 1}": list(images[d]) for d in strongest}))
+    plots.save_picture(path, plots.picture_rows({f"latent {int(d) + 1}": list(images[d]) for d in strongest}))
 
 
 def save_alphas(path: Path, sampler: NoiseToImage, seed: int) -> bool:

@@ -20,7 +20,7 @@ HIPS = [JOINTS.index(23), JOINTS.index(24)]
 
 FPS = 60.0  # of every measured motion, so that smoothing by a number of frames is comparable
 MIN_VISIBILITY = 0.5  # a landmark below it is a guess of the pose detector
-MIN_SEEN = 0.1  # share of frames in which a landmark must be visible to be used at all
+MIN_VISIBLE_SHARE = 0.1  # of the frames: a landmark that is visible in fewer is not used
 STILL = 1e-6  # L/s; anything below it is rounding error
 
 
@@ -85,20 +85,20 @@ def prepare(landmarks: ArrayLike, visibility: ArrayLike, fps: float, width: int,
         ValueError: for arrays of other shapes, or an fps or size that is not above 0.
     """
     points = np.asarray(landmarks, dtype=np.float64)
-    visible = np.asarray(visibility, dtype=np.float64)
+    scores = np.asarray(visibility, dtype=np.float64)
     if points.ndim != 3 or points.shape[1:] != (33, 2):
         raise ValueError(f"landmarks: expected shape (T, 33, 2), got {points.shape}")
-    if visible.shape != points.shape[:2]:
-        raise ValueError(f"visibility: expected shape {points.shape[:2]} as the landmarks', got {visible.shape}")
+    if scores.shape != points.shape[:2]:
+        raise ValueError(f"visibility: expected shape {points.shape[:2]} as the landmarks', got {scores.shape}")
     if not (fps > 0 and width > 0 and height > 0):
         raise ValueError(f"fps, width and height must be above 0, got {fps}, {width} and {height}")
 
     pixels = points * [width, height]  # (T, 33, 2)
-    seen = (visible >= MIN_VISIBILITY) & np.isfinite(pixels).all(axis=-1)  # (T, 33)
-    if len(seen):
-        seen &= seen.mean(axis=0) >= MIN_SEEN
-    pixels, seen = _resample(_bridge(pixels, seen), seen, fps)  # (N, 33, 2), (N, 33)
-    in_pixels = Motion(np.where(seen[..., None], pixels, np.nan), 1.0)
+    visible = (scores >= MIN_VISIBILITY) & np.isfinite(pixels).all(axis=-1)  # (T, 33)
+    if len(visible):
+        visible &= visible.mean(axis=0) >= MIN_VISIBLE_SHARE
+    pixels, visible = _resample(_bridge(pixels, visible), visible, fps)  # (N, 33, 2), (N, 33)
+    in_pixels = Motion(np.where(visible[..., None], pixels, np.nan), 1.0)
 
     torsos = np.linalg.norm(in_pixels.q[:, SHOULDERS].mean(axis=1), axis=-1)
     torsos = torsos[np.isfinite(torsos)]
@@ -108,15 +108,15 @@ def prepare(landmarks: ArrayLike, visibility: ArrayLike, fps: float, width: int,
     return Motion(in_pixels.landmarks / torso, torso)
 
 
-def _bridge(pixels: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Fill gaps in (T, 33, 2) by monotone interpolation; seen: (T, 33) bool. Ends are held constant.
+def _bridge(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Fill gaps in (T, 33, 2) by monotone interpolation; visible: (T, 33) bool. Ends are held constant.
 
     Monotone, because a plain cubic spline overshoots in long gaps, and the resampling spline would carry the error into
     the neighbouring samples.
     """
-    bridged = np.where(seen.all(axis=0)[:, None], pixels, 0.0)
-    for joint in np.flatnonzero(seen.any(axis=0) & ~seen.all(axis=0)):  # gaps differ from landmark to landmark
-        at = np.flatnonzero(seen[:, joint])
+    bridged = np.where(visible.all(axis=0)[:, None], pixels, 0.0)
+    for joint in np.flatnonzero(visible.any(axis=0) & ~visible.all(axis=0)):  # gaps differ from landmark to landmark
+        at = np.flatnonzero(visible[:, joint])
         samples = pixels[at, joint]
         if len(at) == 1:
             bridged[:, joint] = samples
@@ -127,18 +127,18 @@ def _bridge(pixels: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return bridged
 
 
-def _resample(pixels: np.ndarray, seen: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
+def _resample(pixels: np.ndarray, visible: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """(T, 33, 2) and (T, 33) at `fps` -> (N, 33, 2) and (N, 33) at 60 Hz.
 
     A new sample is visible where the old samples on both sides of it are.
     """
     frames = len(pixels)
     if frames < 2:
-        return pixels, seen
+        return pixels, visible
     end = int((frames - 1) * FPS / fps + 1e-6)  # whole 60ths of a second within the clip
     at = np.minimum(np.arange(end + 1) * fps / FPS, frames - 1)  # in frames of the clip
     before, after = np.floor(at + 1e-6).astype(int), np.ceil(at - 1e-6).astype(int)
-    return CubicSpline(np.arange(frames), pixels)(at), seen[before] & seen[after]
+    return CubicSpline(np.arange(frames), pixels)(at), visible[before] & visible[after]
 
 
 # --------------------------------------------------------------------------------- smoothing and means over gaps
@@ -146,9 +146,9 @@ def _resample(pixels: np.ndarray, seen: np.ndarray, fps: float) -> tuple[np.ndar
 
 def mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
     """Mean of the values that are finite; NaN, without NumPy's warning, where there are none."""
-    seen = np.isfinite(values)
-    count = seen.sum(axis=axis)
-    return np.where(count > 0, np.where(seen, values, 0).sum(axis=axis) / np.maximum(count, 1), np.nan)
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    return np.where(count > 0, np.where(finite, values, 0).sum(axis=axis) / np.maximum(count, 1), np.nan)
 
 
 def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
@@ -158,11 +158,11 @@ def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
         values: (N, ...).
         sigma: of the Gaussian, in frames.
     """
-    seen = np.isfinite(values)
-    total = _gaussian(np.where(seen, values, 0.0), sigma)
-    if seen.all():
+    finite = np.isfinite(values)
+    total = _gaussian(np.where(finite, values, 0.0), sigma)
+    if finite.all():
         return total
-    weight = _gaussian(seen.astype(float), sigma)
+    weight = _gaussian(finite.astype(float), sigma)
     return np.where(weight > 0.1, total / np.maximum(weight, 0.1), np.nan)
 
 
