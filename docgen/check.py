@@ -116,7 +116,9 @@ def typed_figures(page: Path) -> list[str]:
 
 def unknown_parameters(page: Path) -> list[str]:
     """Parameters that a page names and no params.yaml has."""
-    known = {(section, key) for values in map(_values, PARAMS) for section, keys in values.items() for key in keys}
+    known = {
+        (section, key) for values in map(_values, PARAMS) for section, keys in values.items() for key in keys or {}
+    }
     return [
         f"{page.relative_to(ROOT)}: no parameter {section}.{key}"
         for section, key in PARAMETER.findall(written(page))

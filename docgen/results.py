@@ -128,6 +128,10 @@ MOTION = _columns(
     ("multimodality", "multimodality", ".2f"), ("foot_slide", "foot slide", ".0%"),
     ("long_bones", "long bones", ".1%"),
 )  # fmt: skip
+ABLATION = _columns(
+    ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"), ("pck_10", "PCK@0.1", ".1%"),
+    ("pck_20", "PCK@0.2", ".1%"), ("flicker_ratio", "flicker", "3"), ("warping_ratio", "warping error", ".2f"),
+)  # fmt: skip
 MOTION_ROWS = {
     "real": "real dance (ceiling)",
     "ours": "`motion`, flow prior (the default)",
@@ -202,17 +206,23 @@ TABLES: dict[str, Table] = {
         _under("gan_ablation.rows", {
             "everything": "everything",
             "numbers": "landmarks as numbers, no heatmaps",
+            "no_background": "without the background",
+            "no_ssim": "without SSIM in the loss",
+            "no_r1": "without the R1 penalty",
+        }),
+        ABLATION,
+    ),
+    "gan_ablation_earlier": Table(
+        _under("gan_ablation_earlier.rows", {
+            "everything": "everything",
+            "numbers": "landmarks as numbers, no heatmaps",
             "no_previous": "without the previous frame",
             "no_background": "without the background",
             "no_feature_matching": "without feature matching",
             "no_face_weight": "without more weight on face and hands",
             "perceptual": "with a perceptual loss",
         }),
-        _columns(
-            ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"),
-            ("pck_10", "PCK@0.1", ".1%"), ("pck_20", "PCK@0.2", ".1%"), ("flicker_ratio", "flicker", "3"),
-            ("warping_ratio", "warping error", ".2f"),
-        ),
+        ABLATION,
     ),
     "digits": Table(
         _under("digits", DIGITS_ROWS) | _under("digits_earlier.rows", {
