@@ -222,7 +222,7 @@ def test_the_comparison_is_seen_and_heard(make_dataset, tmp_path: Path, rows):
 
 
 def test_a_comparison_ends_after_twenty_seconds(make_dataset, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(pictures, "VIDEO_SECONDS", 0.5)
+    monkeypatch.setattr(figures, "VIDEO_SECONDS", 0.5)
     figures.save_comparison(tmp_path / "c.mp4", make_dataset(), moved(64, "real"), np.zeros(48_000))
     assert probe(tmp_path / "c.mp4").duration == pytest.approx(0.5, abs=0.01)
 

@@ -19,6 +19,7 @@ from dancing.noise_to_image.dataset import open_images, write_images
 from dancing.noise_to_image.sources import (
     ImageError,
     Report,
+    fit_image,
     read_idx,
     read_image,
     read_images,
