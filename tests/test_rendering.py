@@ -179,7 +179,8 @@ def test_a_panel_that_is_missing_is_told(everything: Path, capsys):
     shutil.rmtree(everything / "models/gan/dense")
     render_here("--layout", "comparison", "--song", "data/demo/clips/a.mp4")
     assert (
-        "No panel 'baseline': models/gan/dense/best.pt: no such checkpoint; the stage train_gan" in capsys.readouterr().out
+        "No panel 'baseline': models/gan/dense/best.pt: no such checkpoint; the stage train_gan"
+        in capsys.readouterr().out
     )
     (everything / "models/gan/none.txt").touch()
     assert probe(render_here("--song", "song.wav")).width == 128
