@@ -92,8 +92,9 @@ def main() -> None:
                 _measure(dataset, params.gan.model_copy(update={**fixed, "seed": seed}), variant.generator, params)
                 for seed in range(1, options.seeds + 1)
             ]
-            means[name] = {key: round(sum(run[key] for run in runs) / len(runs), 4) for key in runs[0]}
-            spreads[name] = {key: round(max(r[key] for r in runs) - min(r[key] for r in runs), 4) for key in runs[0]}
+            columns = [key for key in COLUMNS if all(key in run for run in runs)]
+            means[name] = {key: round(sum(run[key] for run in runs) / len(runs), 4) for key in columns}
+            spreads[name] = {key: round(max(r[key] for r in runs) - min(r[key] for r in runs), 4) for key in columns}
             cells = (
                 f"{means[name][key]:.3f}, {spreads[name][key]:.3f}" if key in means[name] else "-" for key in COLUMNS
             )

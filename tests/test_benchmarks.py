@@ -54,7 +54,11 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
 
     def measure(dataset, gan, generator, params):
         trained.append((gan.epochs, gan.seed, gan.ssim_weight, gan.r1_weight, generator.__name__))
-        return {"ssim_crop": gan.seed / 2} if trained[1:] else measured(dataset, gan, generator, params)
+        return (
+            dict.fromkeys(gan_ablation.COLUMNS, gan.seed / 2)
+            if trained[1:]
+            else measured(dataset, gan, generator, params)
+        )
 
     measured = gan_ablation._measure
     monkeypatch.setattr(gan_ablation, "_measure", measure)
@@ -63,8 +67,8 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
     values = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["values"]
     assert (values["epochs"], values["seeds"]) == (1, 2)
     assert list(values["rows"]) == list(values["spreads"]) == list(gan_ablation.VARIANTS)
-    assert values["rows"]["no_r1"] == {"ssim_crop": 0.75}
-    assert values["spreads"]["no_r1"] == {"ssim_crop": 0.5}
+    assert values["rows"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.75)
+    assert values["spreads"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.5)
     assert 0 < values["rows"]["everything"]["ssim_crop"] < 1
     assert [seed for _, seed, *_ in trained] == [1, 2] * 5
     ssim_weight, r1_weight = trained[0][2:4]
