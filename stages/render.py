@@ -40,13 +40,21 @@ def main() -> None:
 def _arguments(params: Params | ImageParams, default_out: Path) -> tuple[Path, Params | ImageParams]:
     """Return the video to write, and the params with the command line's values."""
     render = params.render
-    parser = argparse.ArgumentParser(prog="python -m stages.render", description="Render a dance to a song, or a walk of an image system.")
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.render", description="Render a dance to a song, or a walk of an image system."
+    )
     parser.add_argument("--song", default=render.song, help="any file with sound (%(default)s)")
     parser.add_argument("--out", type=Path, default=default_out, help="video to write (%(default)s)")
     parser.add_argument("--seconds", type=float, default=render.seconds, help="length of the video (%(default)s)")
-    parser.add_argument("--seed", type=int, default=render.seed, help="random seed: another one gives another video (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=render.seed, help="random seed: another one gives another video (%(default)s)"
+    )
     if isinstance(params, Params):
-        parser.add_argument("--layout", default=params.render.layout, help="panels to show, as render.layout in params.yaml (%(default)s)")
+        parser.add_argument(
+            "--layout",
+            default=params.render.layout,
+            help="panels to show, as render.layout in params.yaml (%(default)s)",
+        )
         parser.add_argument(
             "--stills", type=int, default=params.render.stills, help="frames on the contact sheet (%(default)s)"
         )

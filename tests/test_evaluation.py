@@ -114,7 +114,7 @@ def test_the_shortest_songs_and_clips_do_not_crash(dataset, frames):
 
     for part in (dataset, replace(dataset, pieces=[short(p) if p.split == "test" else p for p in dataset.pieces])):
         piece = short(dataset.pieces[-1])
-        danced = Retrieval.fit(part).dance(piece.audio, piece.beats)
+        danced = Retrieval.fit(part).generate(piece.audio, piece.beats)
         assert np.isfinite(danced).all()
         assert danced.shape == (frames, 33, 2)
     if frames > 1:
