@@ -103,5 +103,5 @@ def test_an_image_system(copy: Path):
     subprocess.run(["bash", "-ec", blocks("An image system", "")[0]], cwd=copy, check=True)
     after = {path for path in copy.rglob("*") if path.is_file() or path.is_symlink()}
     assert {path.parent for path in after - before} == {copy / "pipelines/flowers"}
-    assert "train_gan:" in (copy / "pipelines/flowers/dvc.yaml").read_text(encoding="utf-8")
+    assert not (copy / "pipelines/flowers/dvc.yaml").is_symlink()  # DVC can't follow links in git's history
     python(copy, "from dancing.params import load_params; assert load_params('pipelines/flowers/params.yaml').gan")

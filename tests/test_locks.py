@@ -65,6 +65,12 @@ def test_the_gan_s_code_does_not_train_the_vae():
     assert not [path for path in told if "pose_to_image" in path.parts or "noise_to_image" in path.parts]
 
 
+def test_image_systems_share_one_pipeline():
+    template = (ROOT / "pipelines/image_system.yaml").read_text(encoding="utf-8")
+    for path in ROOT.glob("pipelines/*/dvc.yaml"):
+        assert path.read_text(encoding="utf-8") == template, f"cp pipelines/image_system.yaml {path.relative_to(ROOT)}"
+
+
 def test_packages_hold_nothing_but_their_docstring():
     for path in (ROOT / "src").rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -119,7 +125,7 @@ TINY = {
 def test_stages_of_image_systems_use_what_dvc_is_told(pipeline: str, tmp_path: Path):
     values = yaml.safe_load((PIPELINES[pipeline].parent / "params.yaml").read_text(encoding="utf-8"))
     for section, changes in TINY.items():
-        if section in values:
+        if values[section] is not None:
             values[section] |= changes
     height, width = values["data"]["height"], values["data"]["width"]
     (tmp_path / "images").mkdir()

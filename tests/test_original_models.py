@@ -88,8 +88,8 @@ def test_dcgan_equals_the_original_table(side: int, counts: tuple[int, int]):
     assert (parameter_count(generator), parameter_count(discriminator)) == counts
     sizes = [(16, 256), (32, 128), (64, 64), (128, 32), (256, 16)][: len(config.channels)]
     found = shapes(generator, torch.randn(2, 100))
-    assert found.pop("spread") == found.pop("spread_norm") == (2, 32768)
-    assert found.pop("paint") == found.pop("output") == (2, 3, side, side)
+    assert found.pop("expand") == found.pop("expand_norm") == (2, 32768)
+    assert found.pop("to_image") == found.pop("output") == (2, 3, side, side)
     for i, (size, channels) in enumerate(sizes):
         assert found.pop(f"up.{i}") == found.pop(f"norms.{i}") == (2, channels, size, size)
     assert not found
@@ -107,7 +107,7 @@ def test_digits_vae_equals_the_original_table():
     assert parameter_count(model) == 533_473
     assert shapes(model, torch.rand(2, 1, 28, 28)) == {
         "down1": (2, 32, 14, 14), "down2": (2, 64, 7, 7), "hidden": (2, 128), "z_mean": (2, 16), "z_log_var": (2, 16),
-        "spread": (2, 3136), "up1": (2, 64, 14, 14), "up2": (2, 32, 28, 28), "paint": (2, 1, 28, 28),
+        "expand": (2, 3136), "up1": (2, 64, 14, 14), "up2": (2, 32, 28, 28), "to_image": (2, 1, 28, 28),
     }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_digits_gan_equals_the_original_table():
     generator, discriminator = DigitsGenerator(config), DigitsDiscriminator(config)
     assert (parameter_count(generator), parameter_count(discriminator)) == (1_164_289, 40_705)
     assert shapes(generator, torch.randn(2, 100)) == {
-        "spread": (2, 6272), "up1": (2, 128, 14, 14), "up2": (2, 128, 28, 28), "paint": (2, 1, 28, 28),
+        "expand": (2, 6272), "up1": (2, 128, 14, 14), "up2": (2, 128, 28, 28), "to_image": (2, 1, 28, 28),
         "output": (2, 1, 28, 28),
     }  # fmt: skip
     found = shapes(discriminator, torch.rand(2, 1, 28, 28))
@@ -134,7 +134,7 @@ def test_vae_gan_equals_the_original_table():
         down += [(2, channels, size, size)] * 2 + [(2, channels, size // 2, size // 2)]
     assert list(shapes(generator.encoder, torch.rand(2, 3, 128, 128)).values()) == down
     assert shapes(generator, torch.randn(2, 128)) == {
-        "spread": (2, 8192), "up.0": (2, 64, 16, 16), "up.1": (2, 32, 32, 32), "up.2": (2, 16, 64, 64),
+        "expand": (2, 8192), "up.0": (2, 64, 16, 16), "up.1": (2, 32, 32, 32), "up.2": (2, 16, 64, 64),
         "up.3": (2, 3, 128, 128), "output.conv": (2, 2, 128, 128), "output.alphas": (2, 256),
         "output": (2, 3, 128, 128),
     }  # fmt: skip
@@ -275,8 +275,8 @@ def test_the_dcgan_agrees_with_keras(keras, side: int):
         L.Conv2D(3, 4, padding="same", activation="tanh"),
     ]  # fmt: skip
     pairs = chain.from_iterable(zip(generator.up, generator.norms, strict=True))
-    weights = [kernel(generator.spread, after=grid), kernel(generator.spread_norm, after=grid)]
-    weights += [kernel(layer) for layer in (*pairs, generator.paint)]
+    weights = [kernel(generator.expand, after=grid), kernel(generator.expand_norm, after=grid)]
+    weights += [kernel(layer) for layer in (*pairs, generator.to_image)]
     twin, noise = keras_model(keras, layers, weights), torch.randn(2, 100)
     assert twin.count_params() == parameter_count(generator)
     assert_close(generator(noise).movedim(1, -1), twin(noise.numpy()))
@@ -301,7 +301,7 @@ def test_the_digits_vae_agrees_with_keras(keras):
         assert_close(ours, keras_model(keras, [*encoder, L.Dense(16)], [*body, kernel(head)])(channels_last(images)))
     up = [L.Conv2DTranspose(c, 3, 2, "same", activation="relu") for c in (64, 32)]
     paint = L.Conv2DTranspose(1, 3, padding="same", activation="sigmoid")
-    weights = [kernel(model.spread, after=(64, 7, 7)), *(kernel(x) for x in (model.up1, model.up2, model.paint))]
+    weights = [kernel(model.expand, after=(64, 7, 7)), *(kernel(x) for x in (model.up1, model.up2, model.to_image))]
     twin = keras_model(keras, [keras.Input((16,)), L.Dense(3136), L.Reshape((7, 7, 64)), *up, paint], weights)
     assert_close((model.generate(z).movedim(1, -1) + 1) / 2, twin(z.numpy()))
 
@@ -316,8 +316,8 @@ def test_the_digits_gan_agrees_with_keras(keras):
     up = chain.from_iterable((L.Conv2DTranspose(128, 4, 2, "same"), leaky()) for _ in range(2))
     layers = [keras.Input((100,)), L.Dense(6272), leaky(), L.Reshape((7, 7, 128)), *up]
     layers += [L.Conv2D(1, 7, padding="same", activation="sigmoid")]
-    weights = [kernel(generator.spread, after=(128, 7, 7))]
-    weights += [kernel(layer) for layer in (generator.up1, generator.up2, generator.paint)]
+    weights = [kernel(generator.expand, after=(128, 7, 7))]
+    weights += [kernel(layer) for layer in (generator.up1, generator.up2, generator.to_image)]
     noise, images = torch.randn(2, 100), torch.rand(2, 1, 28, 28)
     assert_close((generator(noise).movedim(1, -1) + 1) / 2, keras_model(keras, layers, weights)(noise.numpy()))
     down = chain.from_iterable((L.Conv2D(64, 3, 2, "same"), leaky(), L.Dropout(0.4)) for _ in range(2))
@@ -350,7 +350,7 @@ def test_the_vae_gan_agrees_with_keras(keras):
     assert_close(critic(images)[0], twin(channels_last(images)))
     widths = ((64, "relu"), (32, "relu"), (16, "relu"), (3, "tanh"))
     up = [L.Conv2DTranspose(c, 4, 2, "same", activation=a) for c, a in widths]
-    weights = [kernel(generator.spread, after=flat), *(kernel(layer) for layer in generator.up)]
+    weights = [kernel(generator.expand, after=flat), *(kernel(layer) for layer in generator.up)]
     twin = keras_model(keras, [keras.Input((128,)), L.Dense(8192, "relu"), L.Reshape((8, 8, 128)), *up], weights)
     assert_close(generator(z).movedim(1, -1), twin(z.numpy()))
 
