@@ -9,8 +9,8 @@ from conftest import make_piece, standing
 
 from dancing.clips.dataset import Dataset
 from dancing.errors import UserError
-from dancing.evaluation.common import means
 from dancing.evaluation.motion import evaluate_motion
+from dancing.metrics.bootstrap_cells import means
 from dancing.metrics.motion import jerk, magnitude, prepare
 from dancing.metrics.rhythm import STRETCHES, beat_f1
 from dancing.metrics.table import AMOUNT, METRICS, RHYTHM
