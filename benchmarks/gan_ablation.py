@@ -111,10 +111,10 @@ def _measure(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], par
         folder = Path(name)
         train_gan(build_task(dataset, gan, pick_device()), gan, folder, ResumeState(folder / "resume.pt"))
         image_model = PoseToImage.load(folder / "best.pt")
-        of_subject, settings = dataset.of_subject(image_model.subject), params.evaluate
-        dances = [piece.landmarks for piece in held_out(of_subject)]  # rows of generated poses are not shown
+        for_subject, settings = dataset.for_subject(image_model.subject), params.evaluate
+        dances = [piece.landmarks for piece in held_out(for_subject)]  # rows of generated poses are not shown
         result = evaluate_images(
-            of_subject, {"ours": image_model}, dances, settings.frames, 1, params.render.quality, settings.seed
+            for_subject, {"ours": image_model}, dances, settings.frames, 1, params.render.quality, settings.seed
         )
     cells = {key: result.rows["ours"][key]["mean"] for key in COLUMNS}
     return {key: mean for key, mean in cells.items() if mean is not None}

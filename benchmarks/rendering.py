@@ -81,7 +81,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
     from dancing.training.gan_loop import train_gan
 
     with open_dataset(data) as source:
-        parts = [source.with_pictures().split(split)[0] for split in SPLITS]
+        parts = [source.with_frames().split(split)[0] for split in SPLITS]
         attributes = {
             "fps": source.fps, "width": width, "height": height, "fit": "letterbox", "n_mfcc": source.n_mfcc
         }  # fmt: skip

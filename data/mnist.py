@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 
 import stages  # noqa: F401
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 TRAIN = 60_000  # of the 70,000 images; the rest is the test part
 
@@ -26,7 +26,7 @@ def main() -> None:
     images, labels = fetch_openml("mnist_784", version=1, return_X_y=True, as_frame=False, parser="liac-arff")
     x, y = images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(out) as partial, partial.open("wb") as file:
+    with atomic_write(out) as partial, partial.open("wb") as file:
         np.savez_compressed(file, x_train=x[:TRAIN], y_train=y[:TRAIN], x_test=x[TRAIN:], y_test=y[TRAIN:])
     print(f"{out}: {len(x)} digits")
 

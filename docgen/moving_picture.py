@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP's lossy coder, best first
 
@@ -75,7 +75,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"error: {error}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(options.out) as partial:
+    with atomic_write(options.out) as partial:
         partial.write_bytes(content)
     print(f"{options.out}: {len(pictures)} pictures, quality {quality}, {len(content) / 1e6:.2f} MB")
 

@@ -53,7 +53,7 @@ def main() -> None:
 def evaluate_dance(params: Params, run: StageRun) -> None:
     """Write the motion table and the image table, their plots and the comparison video."""
     from dancing.clips.dataset import open_dataset
-    from dancing.evaluation import motion, pictures
+    from dancing.evaluation import figures, motion
     from dancing.music_to_pose.inference import MusicToPose
 
     settings, temperature = params.evaluate, params.render.temperature
@@ -64,23 +64,23 @@ def evaluate_dance(params: Params, run: StageRun) -> None:
     if (VAE / "lstm").exists():
         models["lstm"] = MusicToPose.load(VAE / "lstm/best.pt")
     with open_dataset(DATASET) as dataset:
-        sound = pictures.first_sound(dataset, Path(params.data.clips))
+        sound = figures.first_sound(dataset, Path(params.data.clips))
         result = motion.evaluate_motion(dataset, models, temperature, settings.seeds, settings.seed)
         _evaluate_images(params, run, dataset, result.dances["ours"])
         _save_table(run, "motion", result.rows)
 
         first = dataset.split("test")[0].audio[: TRAVERSED_SECONDS * dataset.fps]
         traversal = ours.traversal(first, 0, temperature, dims=4, values=TRAVERSED)
-        pictures.save_traversal(PLOTS / "traversal.png", dataset, traversal, TRAVERSED)
-        pictures.save_speeds(PLOTS / "speed.png", dataset, result)
-        pictures.save_strip(PLOTS / "dances.png", dataset, result)
-        pictures.save_locking(PLOTS / "locking.png", result)
-        pictures.save_comparison(PLOTS / "comparison.mp4", dataset, result, sound)
+        figures.save_traversal(PLOTS / "traversal.png", dataset, traversal, TRAVERSED)
+        figures.save_speeds(PLOTS / "speed.png", dataset, result)
+        figures.save_strip(PLOTS / "dances.png", dataset, result)
+        figures.save_locking(PLOTS / "locking.png", result)
+        figures.save_comparison(PLOTS / "comparison.mp4", dataset, result, sound)
 
 
 def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: list[np.ndarray]) -> None:
     """Write the image table and its plots; dances: generated poses (T, 33, 2) in [0, 1] for each test piece."""
-    from dancing.evaluation import images, pictures
+    from dancing.evaluation import figures, images
     from dancing.pose_to_image.inference import PoseToImage, load_generator
 
     settings, ours = params.evaluate, load_generator(GAN)
@@ -90,18 +90,18 @@ def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: 
     models = {"ours": ours}
     if (GAN / "dense").exists():
         models["dense"] = PoseToImage.load(GAN / "dense/best.pt")
-    of_subject = dataset.of_subject(ours.subject)
+    for_subject = dataset.for_subject(ours.subject)
     by_piece = {piece.name: dance for piece, dance in zip(dataset.split("test"), dances, strict=True)}
-    fitted = [ours.placement.fit(by_piece[piece.name]) for piece in of_subject.split("test")]
+    fitted = [ours.placement.fit(by_piece[piece.name]) for piece in for_subject.split("test")]
     result = images.evaluate_images(
-        of_subject, models, fitted, settings.frames, settings.feature_steps, params.render.quality, settings.seed
+        for_subject, models, fitted, settings.frames, settings.feature_steps, params.render.quality, settings.seed
     )
     run.headline({"detection_rate_danced": result.rows["ours_danced"]["detection_rate"]["mean"]})
     _save_table(run, "image", result.rows)
-    pictures.save_samples(PLOTS / "pictures.png", result)
-    pictures.save_danced(PLOTS / "danced.png", result)
-    pictures.save_worst(PLOTS / "worst.png", result)
-    pictures.save_flicker(PLOTS / "flicker.png", result)
+    figures.save_samples(PLOTS / "pictures.png", result)
+    figures.save_generated_poses(PLOTS / "danced.png", result)
+    figures.save_worst(PLOTS / "worst.png", result)
+    figures.save_flicker(PLOTS / "flicker.png", result)
 
 
 def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:

@@ -51,7 +51,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         _log_samples(run, epoch.number, plots.sample_grid(epoch.samples()))
 
     with open_dataset(DATASET) as dataset:
-        subjects, chosen = dataset.subjects(), dataset.of_subject(gan.subject).pieces[0].subject
+        subjects, chosen = dataset.subjects(), dataset.for_subject(gan.subject).pieces[0].subject
         if len(subjects) > 1:
             known = ", ".join(f"{subject_title(name)} ({count} images)" for name, count in subjects.items())
             print(f"gan.subject: training on {subject_title(chosen)} of {known}")

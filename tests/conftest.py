@@ -17,7 +17,7 @@ from dancing.body.skeleton import LANDMARKS
 from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
 from dancing.noise_to_image.dataset import ImageDataset, open_images, write_images
 from dancing.params import ImageParams, Params, parse_params
-from dancing.presets import lay_over, without_preset
+from dancing.presets import overlay_preset, without_preset
 
 with suppress(ImportError):  # the training tests do without it
     from hypothesis import settings
@@ -57,7 +57,9 @@ def real_data(name: str) -> Path:
 
 def smoke_params() -> str:
     """The text of params.yaml with the smoke preset laid over it, in the place of any that is in force there."""
-    return lay_over(without_preset(ROOT, "dance"), (ROOT / "presets/dance/smoke.yaml").read_text(encoding="utf-8"))
+    return overlay_preset(
+        without_preset(ROOT, "dance"), (ROOT / "presets/dance/smoke.yaml").read_text(encoding="utf-8")
+    )
 
 
 def standing() -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dancing.clips.dataset import feature_names
-from dancing.media.audio import HOP, extract, sample_rate_for, stack
+from dancing.media.audio import HOP, extract, sample_rate_of, stack
 
 
 def beat_track(bpm: float, rate: int, seconds: float = 12.0, first: float = 0.37) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def beat_track(bpm: float, rate: int, seconds: float = 12.0, first: float = 0.37
 @pytest.mark.parametrize("fps", [24, 25, 30, 60])
 @pytest.mark.parametrize("bpm", [75, 100, 120, 132, 140])
 def test_beats_are_where_they_are_heard(fps, bpm):
-    sound, beats = beat_track(bpm, sample_rate_for(fps))
+    sound, beats = beat_track(bpm, sample_rate_of(fps))
     features = extract(sound, fps, n_mfcc=13)
     assert len(features.beats) == len(beats)
     late = features.beats - beats
@@ -40,7 +40,7 @@ def test_beats_are_where_they_are_heard(fps, bpm):
 @pytest.mark.parametrize("fps", [24, 30, 60])
 def test_rows_are_frames(fps):
     k = 41
-    sound = np.zeros(sample_rate_for(fps) * 3, np.float32)
+    sound = np.zeros(sample_rate_of(fps) * 3, np.float32)
     sound[k * HOP : k * HOP + 200] = 0.5 * np.sin(np.arange(200) * 0.7)
     features = extract(sound, fps, n_mfcc=13)
     assert len(features.mfcc) == 3 * fps
@@ -49,7 +49,7 @@ def test_rows_are_frames(fps):
 
 
 def test_phase_and_nearness_follow_the_beats():
-    sound, beats = beat_track(120, sample_rate_for(30))
+    sound, beats = beat_track(120, sample_rate_of(30))
     features = extract(sound, 30, n_mfcc=13)
     times = np.arange(len(features.mfcc)) / 30
     to_beat = np.abs((times - beats[0] + 0.25) % 0.5 - 0.25)  # the phase goes on beyond the first and the last beat
@@ -64,14 +64,14 @@ def test_phase_and_nearness_follow_the_beats():
 
 
 def test_pitch_is_heard_as_chroma():
-    rate = sample_rate_for(30)
+    rate = sample_rate_of(30)
     features = extract(0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate), 30, n_mfcc=13)
     names = feature_names(13)
     assert names[14 + int(np.median(features.chroma.argmax(axis=1)))] == "chroma_A"
 
 
 def test_onset_strength_does_not_depend_on_loudness():
-    sound, _ = beat_track(120, sample_rate_for(30))
+    sound, _ = beat_track(120, sample_rate_of(30))
     loud, quiet = extract(sound, 30, n_mfcc=13), extract(sound / 3000, 30, n_mfcc=13)
     np.testing.assert_allclose(loud.onset_strength, quiet.onset_strength, atol=1e-3)
     np.testing.assert_allclose(loud.beats, quiet.beats)
@@ -79,7 +79,7 @@ def test_onset_strength_does_not_depend_on_loudness():
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.5, 3.0])
 def test_silence_has_no_beat(seconds):
-    features = extract(np.zeros(round(seconds * sample_rate_for(30)), np.float32), 30, n_mfcc=13, n_frames=20)
+    features = extract(np.zeros(round(seconds * sample_rate_of(30)), np.float32), 30, n_mfcc=13, n_frames=20)
     assert features.tempo == 0
     assert len(features.beats) == 0
     for silent in (features.onset_strength, features.beat_phase, features.beat_nearness):
@@ -87,7 +87,7 @@ def test_silence_has_no_beat(seconds):
 
 
 def test_a_single_click_is_no_beat():
-    sound = np.zeros(sample_rate_for(30) * 2, np.float32)
+    sound = np.zeros(sample_rate_of(30) * 2, np.float32)
     sound[20_000] = 1
     features = extract(sound, 30, n_mfcc=13)
     assert features.tempo == 0
@@ -95,7 +95,7 @@ def test_a_single_click_is_no_beat():
 
 
 def test_more_frames_than_sound_are_silence():
-    sound, _ = beat_track(120, sample_rate_for(30), seconds=4)
+    sound, _ = beat_track(120, sample_rate_of(30), seconds=4)
     features = extract(sound, 30, n_mfcc=13, n_frames=200)
     assert len(features.mfcc) == 200
     assert not features.onset_strength[125:].any()
@@ -115,7 +115,7 @@ def test_any_sound_gives_finite_rows(samples, n_frames):
 
 
 def test_stack_has_the_columns_it_names():
-    features = extract(beat_track(120, sample_rate_for(30))[0], 30, n_mfcc=5)
+    features = extract(beat_track(120, sample_rate_of(30))[0], 30, n_mfcc=5)
     columns = dict(zip(feature_names(5), stack(features).T, strict=True))
     np.testing.assert_array_equal(columns["mfcc_4"], features.mfcc[:, 4])
     np.testing.assert_array_equal(columns["onset_strength"], features.onset_strength)

@@ -46,8 +46,8 @@ def test_pieces_with_and_without_pictures(tmp_path: Path):
         write_dataset(tmp_path / name, ATTRIBUTES, zip(pieces, (None, pictures, None), strict=True))
     assert (tmp_path / "d.h5").read_bytes() == (tmp_path / "again.h5").read_bytes()
     with open_dataset(tmp_path / "d.h5") as dataset:
-        assert [dataset.has_pictures(piece) for piece in dataset.pieces] == [False, True, False]
-        pictured = dataset.with_pictures()
+        assert [dataset.has_frames(piece) for piece in dataset.pieces] == [False, True, False]
+        pictured = dataset.with_frames()
         assert [piece.name for piece in pictured.split("train")] == ["b"]
         assert pictured.split("test") == []
         assert len(dataset.split("train")) == 2
@@ -74,9 +74,9 @@ def test_one_subject_among_several(pose_models: Dataset):
     assert [piece.subject for piece in pose_models.pieces] == ["ann", "ben", "ben", "", "cleo"]
     assert list(pose_models.subjects().items()) == [("ben", 34), ("ann", 30), ("", 9)]
     for name, pieces in (("ann", ["a"]), ("ben", ["b", "c"]), ("", ["d"]), (None, ["b", "c"])):
-        chosen = pose_models.of_subject(name)
+        chosen = pose_models.for_subject(name)
         assert [piece.name for piece in chosen.pieces] == pieces
-        assert chosen.of_subject(name).pieces == chosen.pieces
+        assert chosen.for_subject(name).pieces == chosen.pieces
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_one_subject_among_several(pose_models: Dataset):
 )
 def test_a_subject_that_cannot_be_learnt_is_told(pose_models: Dataset, name: str, message: str):
     with pytest.raises(UserError, match=message):
-        pose_models.of_subject(name)
+        pose_models.for_subject(name)
 
 
 @pytest.mark.parametrize("name", [None, "", "cleo"])
@@ -97,7 +97,7 @@ def test_nobody_has_pictures(pose_models: Dataset, name: str | None):
     unseen = replace(pose_models, pieces=[piece for piece in pose_models.pieces if piece.subject == "cleo"])
     assert unseen.subjects() == {}
     with pytest.raises(UserError, match=r"d\.h5: no pictures; give videos, or train without pictures"):
-        unseen.of_subject(name)
+        unseen.for_subject(name)
 
 
 def test_normalisation_is_of_the_training_part_only(tmp_path: Path):

@@ -40,13 +40,13 @@ def test_any_number_of_beats(b, metre):
 def test_a_waltz_is_told_from_a_march(metre, is_triple):
     accents = accented(metre, 60, 1, noise=0.5)
     threes, fours = downbeats.count_beats(accents, 3), downbeats.count_beats(accents, 4)
-    assert (downbeats.triple_against_double(accents, threes, fours) > 0.1) is is_triple
+    assert (downbeats.triple_metre_score(accents, threes, fours) > 0.1) is is_triple
 
 
 @pytest.mark.parametrize(("metre", "column"), [(3, 2), (4, 4)])
 def test_bass_and_harmony_make_the_bar(metre, column):
     """Chords that change, and a bass drum, on every third or fourth beat, clicks on the others: from sound to phase."""
-    rate, period, first = audio.sample_rate_for(30), 0.6, 0.45
+    rate, period, first = audio.sample_rate_of(30), 0.6, 0.45
     t = np.arange(round(20 * rate)) / rate
     beats = np.arange(first, 19.5, period)
     sound = np.zeros(len(t))

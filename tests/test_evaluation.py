@@ -91,7 +91,7 @@ def test_a_new_song_gets_a_real_dance_on_its_own_beats(dataset):
     retrieval = Retrieval.fit(dataset)
     for stretch in (1.0, 0.9):
         beats = piece.beats * stretch
-        danced = prepare(retrieval.dance(piece.audio, beats), piece.visibility, *SIZE)
+        danced = prepare(retrieval.generate(piece.audio, beats), piece.visibility, *SIZE)
         assert beat_f1(danced, beats)["f1"] > 0.75
         assert magnitude(danced) == pytest.approx(magnitude(prepare(piece.landmarks, piece.visibility, *SIZE)), rel=0.5)
 

@@ -8,7 +8,7 @@ from conftest import make_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.evaluation import images, pictures
+from dancing.evaluation import figures, images
 from dancing.evaluation.images import evaluate_images
 from dancing.metrics.controls import nearest_poses
 from dancing.metrics.feature_reference import FEATURES
@@ -140,8 +140,8 @@ def test_a_detector_sees_every_rows_own_pictures():
 
 def test_sheets_are_made_of_the_rows_there_are(result, tmp_path):
     for save, name in (
-        (pictures.save_samples, "pictures"), (pictures.save_danced, "danced"), (pictures.save_worst, "worst"),
-        (pictures.save_flicker, "flicker"),
+        (figures.save_samples, "pictures"), (figures.save_generated_poses, "danced"), (figures.save_worst, "worst"),
+        (figures.save_flicker, "flicker"),
     ):  # fmt: skip
         save(tmp_path / f"new/{name}.png", result)
         assert (tmp_path / f"new/{name}.png").stat().st_size > 500
@@ -152,9 +152,9 @@ def test_the_worst_are_one_a_run_worst_first(result, monkeypatch, tmp_path):
     for frame, amount in ((3, 60), (4, 70), (25, 90), (11, 30)):
         spoilt[frame] //= 1 + amount // 30
     shown = {}
-    monkeypatch.setattr(pictures.plots, "columns", lambda cells, *_: shown.update(cells) or spoilt[0])
+    monkeypatch.setattr(figures.plots, "columns", lambda cells, *_: shown.update(cells) or spoilt[0])
     result.pictures["ours"] = spoilt
-    pictures.save_worst(tmp_path / "worst.png", result)
+    figures.save_worst(tmp_path / "worst.png", result)
     assert [np.flatnonzero((spoilt == s).all(axis=(1, 2, 3)))[0] for s in shown["ours"]][:3] == [25, 4, 11]
     assert len(shown["ours"]) == 4
     assert shown["error"][0].max() > 60 > shown["error"][3].max()
@@ -162,12 +162,12 @@ def test_the_worst_are_one_a_run_worst_first(result, monkeypatch, tmp_path):
 
 def test_flicker_is_shown_where_nobody_ever_is(result, monkeypatch, tmp_path):
     maps = {}
-    monkeypatch.setattr(pictures.plots, "maps", lambda shown, _: maps.update(shown) or pictures.plots.Figure())
+    monkeypatch.setattr(figures.plots, "maps", lambda shown, _: maps.update(shown) or figures.plots.Figure())
     blinking = result.pictures["ours"].copy()
     blinking[::2, :4] = 0
     blinking[1::2, :4] = 255
     result.pictures["ours"] = blinking
-    pictures.save_flicker(tmp_path / "f.png", result)
+    figures.save_flicker(tmp_path / "f.png", result)
     assert list(maps) == ["real", "ours", "dense"]
     assert maps["ours"][0, 0] == pytest.approx(1)
     assert maps["real"][0, 0] == maps["dense"][0, 0] == 0

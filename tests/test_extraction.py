@@ -10,7 +10,7 @@ from drawn_dancer import draw, empty_room, write_clip
 from dancing.clips import extraction
 from dancing.clips.extraction import (
     ClipFeatures,
-    ClipRejected,
+    ClipRejectedError,
     ExtractionSettings,
     extract_clip,
     extract_folder,
@@ -79,7 +79,7 @@ def test_an_absence_parts_the_clip(tmp_path):
     ],
 )
 def test_a_clip_that_cannot_serve_says_why(tmp_path, pictures, sound, reason):
-    with pytest.raises(ClipRejected, match=reason):
+    with pytest.raises(ClipRejectedError, match=reason):
         extract_clip(write_clip(tmp_path / "a.mp4", pictures, sound=sound), SETTINGS)
 
 

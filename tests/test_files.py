@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -16,7 +16,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path):
 
 
 def break_off(path: Path) -> None:
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
 

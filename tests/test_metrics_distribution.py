@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torchmetrics.image.kid import poly_mmd
 
-from dancing.metrics.distribution import kernel_means, mmd2, mmd2_floor, over_pairs, within_reach
+from dancing.metrics.distribution import kernel_means, knn_coverage, mmd2, mmd2_floor, over_pairs
 
 ONE, OTHER = np.array([1.0, 1, 0, 0]), np.array([0.0, 0, 1, 1])  # the first two units, the last two
 
@@ -87,15 +87,15 @@ def test_mmd_of_gaussians_by_formula():
 
 def test_reach_is_the_distance_to_the_kth_neighbour():
     real = column(0, 1, 3, 7)
-    near = within_reach(real, column(-1, 4, 11.5), k=1)  # reaches 1, 1, 2 and 4
+    near = knn_coverage(real, column(-1, 4, 11.5), k=1)  # reaches 1, 1, 2 and 4
     assert near.tolist() == [[True, False, False], [False, False, False], [False, True, False], [False, True, False]]
-    wider = within_reach(real, column(-1, 4, 11.5), k=2)  # 3, 2, 3 and 6
+    wider = knn_coverage(real, column(-1, 4, 11.5), k=2)  # 3, 2, 3 and 6
     assert wider.tolist() == [[True, False, False], [True, False, False], [False, True, False], [False, True, True]]
 
 
 def test_alike_sets_have_the_density_and_coverage_of_the_paper():
     rng = np.random.default_rng(5)
-    near = within_reach(rng.normal(size=(600, 6)), rng.normal(size=(600, 6)))
+    near = knn_coverage(rng.normal(size=(600, 6)), rng.normal(size=(600, 6)))
     assert near.sum() / (5 * 600) == pytest.approx(1, abs=0.08)
     assert near.any(axis=1).mean() == pytest.approx(1 - 0.5**5, abs=0.03)
 
@@ -103,10 +103,10 @@ def test_alike_sets_have_the_density_and_coverage_of_the_paper():
 def test_a_system_that_paints_one_picture_is_dense_and_covers_little():
     rng = np.random.default_rng(6)
     real = np.concatenate([rng.normal(size=(50, 3)), rng.normal(20, 1, (50, 3))])
-    near = within_reach(real, np.zeros((100, 3)))
+    near = knn_coverage(real, np.zeros((100, 3)))
     assert near.sum() / (5 * 100) > 1
     assert near.any(axis=1).mean() <= 0.5
-    assert not within_reach(real, np.full((100, 3), 1e3)).any()
+    assert not knn_coverage(real, np.full((100, 3), 1e3)).any()
 
 
 @given(
@@ -114,11 +114,11 @@ def test_a_system_that_paints_one_picture_is_dense_and_covers_little():
     arrays(np.float64, st.tuples(st.integers(1, 9), st.just(3)), elements=st.floats(-1e3, 1e3)),
 )
 def test_any_features_can_be_counted(real, made):
-    near = within_reach(real, made)
+    near = knn_coverage(real, made)
     assert near.shape == (len(real), len(made))
-    assert (within_reach(real, real).any(axis=1)).all()  # each has itself within reach
+    assert (knn_coverage(real, real).any(axis=1)).all()  # each has itself within reach
 
 
 def test_too_few_real_features_are_told():
     with pytest.raises(ValueError, match="more than 5 real features, got 5"):
-        within_reach(np.zeros((5, 2)), np.zeros((1, 2)))
+        knn_coverage(np.zeros((5, 2)), np.zeros((1, 2)))

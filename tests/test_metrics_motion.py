@@ -34,7 +34,7 @@ from dancing.metrics.rhythm import (
     motion_beats,
     tempo_locking,
 )
-from dancing.metrics.table import KINETIC, METRICS, Reference, summarise
+from dancing.metrics.table import KINETIC, METRICS, Reference, motion_row
 
 RATES = (24.0, 25.0, 30.0, 60.0)
 SECONDS = 32.0
@@ -93,7 +93,7 @@ def row_of(motions, beats, real, seed=0):
     motions = [dance.only(reference.seen) for dance in motions]
     spectra = [[locking_spectrum(dance, music)] for dance, music in zip(motions, beats, strict=True)]
     songs = [f"song {k}" for k in range(len(motions))]
-    return summarise([[dance] for dance in motions], spectra, beats, songs, reference, seed)
+    return motion_row([[dance] for dance in motions], spectra, beats, songs, reference, seed)
 
 
 # -------------------------------------------------------------------------------------------------- preparation
@@ -367,7 +367,7 @@ def test_real_is_its_own_measure_and_shuffled_music_is_at_chance():
     assert low < 1 < high
     assert real["bas"]["n"] == 4
 
-    wrong = controls.shuffled(songs, [m.duration for m in dances], np.random.default_rng(0))
+    wrong = controls.wrong_beats(songs, [m.duration for m in dances], np.random.default_rng(0))
     chance = row_of(dances, wrong, dances, seed=0)
     assert chance["bas_gain"]["mean"] == pytest.approx(0, abs=0.06)
     assert chance["tempo_locking_sum"]["mean"] < 1.2
@@ -378,7 +378,7 @@ def test_real_is_its_own_measure_and_shuffled_music_is_at_chance():
 def test_shuffled_beats_are_never_at_a_harmonic_of_the_own_tempo(songs):
     beats = [np.arange(0.1, 20, 0.5 + 0.01 * k) for k in range(songs)]
     for seed in range(5):
-        wrong = controls.shuffled(beats, [25.0] * songs, np.random.default_rng(seed))
+        wrong = controls.wrong_beats(beats, [25.0] * songs, np.random.default_rng(seed))
         for own, other in zip(beats, wrong, strict=True):
             assert other[-1] > 23.5  # they go on to the dance's end, past the song's
             ratio = np.median(np.diff(other)) / np.median(np.diff(own))
@@ -386,7 +386,7 @@ def test_shuffled_beats_are_never_at_a_harmonic_of_the_own_tempo(songs):
 
 
 def test_shuffled_without_a_pulse_is_empty():
-    assert [len(b) for b in controls.shuffled([np.zeros(0)], [5.0], np.random.default_rng(0))] == [0]
+    assert [len(b) for b in controls.wrong_beats([np.zeros(0)], [5.0], np.random.default_rng(0))] == [0]
 
 
 def test_one_song_has_no_interval_and_seeds_repeat():
@@ -406,7 +406,9 @@ def test_only_joints_seen_in_real_dances_are_compared():
 
 def test_summarise_wants_beats_for_every_motion():
     with pytest.raises(ValueError, match="zip"):
-        summarise([[on_beat()]], [[]], [BEATS], ["song"], Reference.of([on_beat()], ["song"], [on_beat()], ["a"], 0), 0)
+        motion_row(
+            [[on_beat()]], [[]], [BEATS], ["song"], Reference.of([on_beat()], ["song"], [on_beat()], ["a"], 0), 0
+        )
 
 
 def test_interval_holds_the_mean_of_a_known_sample():

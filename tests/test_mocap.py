@@ -157,7 +157,7 @@ def test_a_song_with_landmarks_is_a_clip(tmp_path):
     assert len(features.audio.mfcc) == 60
     assert features.pose.segments == [(0, 60)]
     assert (features.width, features.height) == (360, 640)
-    assert features.report["has_pictures"] is False
+    assert features.report["has_frames"] is False
     assert features.report["note"] == ""
     np.testing.assert_allclose(features.audio.beats % 0.5, 0.25, atol=0.02)
 
@@ -202,7 +202,7 @@ def test_a_mixed_folder_uses_what_can_serve_and_says_why_not(tmp_path):
     clip(clips, "mute").unlink()
 
     reports = {report["file"]: report for report in extract_folder(clips, out, SETTINGS, tmp_path / "cache", jobs=1)}
-    assert {file: report["has_pictures"] for file, report in reports.items() if report["used"]} == {
+    assert {file: report["has_frames"] for file, report in reports.items() if report["used"]} == {
         "b/good.wav": False,
         "video.mp4": True,
     }
@@ -306,10 +306,10 @@ def test_the_mixed_folder_becomes_a_dataset(tmp_path):
         write_dataset(tmp_path / name, attributes, build.pieces(features, data, 30))
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
     with open_dataset(tmp_path / "one.h5") as dataset:
-        songs = [piece for piece in dataset.pieces if not dataset.has_pictures(piece)]
+        songs = [piece for piece in dataset.pieces if not dataset.has_frames(piece)]
         # Whole songs are held out; the only video is cut in time, so that each part has pictures.
         assert sorted(piece.split for piece in songs) == ["test", "train", "train", "train", "val"]
-        assert sorted(piece.split for piece in dataset.with_pictures().pieces) == ["test", "train", "val"]
+        assert sorted(piece.split for piece in dataset.with_frames().pieces) == ["test", "train", "val"]
         # 360 x 640 in a square of 64: 36 px wide, in the middle; one shape in both directions.
         first = next(piece for piece in songs if piece.clip == "song0.wav").landmarks[0] * 64
         np.testing.assert_allclose(first, dance(50)[0] * [36, 64] + [14, 0], atol=1e-3)

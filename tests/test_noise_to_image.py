@@ -19,7 +19,7 @@ from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.gan_task import RECALIBRATION_BATCHES, build_task
 from dancing.noise_to_image.inference import NoiseToImageModule, load_models
 from dancing.noise_to_image.losses import ImageVaeLoss
-from dancing.noise_to_image.noise import APART, draw_noise
+from dancing.noise_to_image.noise import CATEGORY_VALUE, draw_noise
 from dancing.training.checkpoints import open_checkpoint
 from dancing.training.device import make_rng
 from dancing.training.gan_loop import _GanTrainer
@@ -237,8 +237,8 @@ def test_noise_is_one_category_and_normal_numbers(count: int, size: int, share: 
     categories = round(share * size)
     noise = draw_noise(count, size, categories, make_rng(seed))
     category, normal = noise[:, :categories], noise[:, categories:]
-    assert set(category.unique().tolist()) <= {0.0, APART}
-    assert (category == APART).sum(dim=1).tolist() == [min(categories, 1)] * count
+    assert set(category.unique().tolist()) <= {0.0, CATEGORY_VALUE}
+    assert (category == CATEGORY_VALUE).sum(dim=1).tolist() == [min(categories, 1)] * count
     torch.testing.assert_close(normal, torch.randn(count, size, generator=make_rng(seed))[:, categories:])
 
 
@@ -250,8 +250,8 @@ def test_task_and_loaded_model_agree_on_the_categories(make_images, tmp_path: Pa
         train_noise_gan(dataset, gan, tmp_path / str(categories), tmp_path / "resume")
         assert not list((tmp_path / "resume").iterdir())
         noise = load_models(tmp_path, tmp_path / str(categories))["gan"].noise(100, 1)
-        assert ((noise == APART).sum(axis=0) > 0).sum() == categories  # every category is sampled
-        assert (build_task(dataset, gan, CPU).fixed == APART).any().item() == (categories > 0)
+        assert ((noise == CATEGORY_VALUE).sum(axis=0) > 0).sum() == categories  # every category is sampled
+        assert (build_task(dataset, gan, CPU).fixed == CATEGORY_VALUE).any().item() == (categories > 0)
 
 
 # ------------------------------------------------------------------------------------------------------ distances

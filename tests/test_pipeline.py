@@ -219,7 +219,7 @@ def test_dances_without_pictures(project: Path):
     assert ran(run(project, "dvc", "repro")) == set(STAGES)
     with open_dataset(project / "data/dataset.h5") as dataset:
         assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
-        assert dataset.with_pictures().pieces == []
+        assert dataset.with_frames().pieces == []
     assert "ours" in json.loads((project / "metrics/motion.json").read_text())
     assert json.loads((project / "metrics/image.json").read_text()) == {}
     assert [path.name for path in (project / "models/gan").iterdir()] == ["none.txt"]

@@ -14,8 +14,8 @@ from dancing.presets import (
     PresetError,
     apply_preset,
     find_preset,
-    lay_over,
     list_presets,
+    overlay_preset,
     params_path,
     undo_preset,
     without_preset,
@@ -164,13 +164,13 @@ def test_an_unknown_or_ambiguous_name_lists_what_there_is(project: Path):
 def test_values_are_replaced_in_any_layout_or_refused():
     params = without_preset(ROOT, "dance")
     changes = "gan:\n  betas: [0.0, 0.9]  # calmer\n  subject: anna\n"
-    result = lay_over(params.replace("  subject: null ", "  subject: "), changes)
+    result = overlay_preset(params.replace("  subject: null ", "  subject: "), changes)
     assert yaml.safe_load(result)["gan"] == {**yaml.safe_load(params)["gan"], "betas": [0.0, 0.9], "subject": "anna"}
     assert "calmer" not in result
-    assert lay_over(params.replace("\n", "\r\n"), changes).count("\r\n") == params.count("\n")
+    assert overlay_preset(params.replace("\n", "\r\n"), changes).count("\r\n") == params.count("\n")
     block = params.replace("betas: [0.5, 0.999]     # Adam's decay rates\n", "betas:\n    - 0.5\n    - 0.999\n")
     with pytest.raises(PresetError, match=r"gan\.betas: write the value on one line"):
-        lay_over(block, changes)
+        overlay_preset(block, changes)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

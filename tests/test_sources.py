@@ -17,12 +17,12 @@ from dancing.h5 import SPLITS
 from dancing.media.video import VideoWriter
 from dancing.noise_to_image.dataset import open_images, write_images
 from dancing.noise_to_image.sources import (
-    PictureError,
+    ImageError,
     Report,
-    framed,
+    fit_image,
     read_idx,
+    read_image,
     read_images,
-    read_picture,
     shuffled_splits,
 )
 from dancing.params import ImageData, ImageParams, load_params
@@ -51,7 +51,7 @@ def near(pixel: np.ndarray, colour: tuple[int, ...]) -> bool:
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "tiff", "webp", "gif", "ppm"])
 def test_formats(tmp_path: Path, suffix: str):
     Image.fromarray(halves()).save(tmp_path / f"x.{suffix}")
-    picture = read_picture(tmp_path / f"x.{suffix}")
+    picture = read_image(tmp_path / f"x.{suffix}")
     assert picture.shape == (40, 60, 3)
     assert near(picture[5, 30], RED)
     assert near(picture[35, 30], BLUE)
@@ -59,14 +59,14 @@ def test_formats(tmp_path: Path, suffix: str):
 
 def test_a_format_that_opencv_alone_reads(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "x.hdr"), halves()[..., ::-1].astype(np.float32) / 255)
-    assert near(read_picture(tmp_path / "x.hdr")[5, 30], RED)
+    assert near(read_image(tmp_path / "x.hdr")[5, 30], RED)
 
 
 def test_a_turned_picture_is_upright(tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
     Image.fromarray(halves()).save(tmp_path / "x.jpg", exif=exif)
-    picture = read_picture(tmp_path / "x.jpg")
+    picture = read_image(tmp_path / "x.jpg")
     assert picture.shape == (60, 40, 3)
     assert near(picture[30, 35], RED)  # what lay above lies right
 
@@ -75,7 +75,7 @@ def test_what_is_transparent_is_over_black(tmp_path: Path):
     picture = np.dstack([halves(), np.full((40, 60), 255, np.uint8)])
     picture[:, :30, 3] = 0
     Image.fromarray(picture).save(tmp_path / "x.png")
-    shown = read_picture(tmp_path / "x.png")
+    shown = read_image(tmp_path / "x.png")
     assert near(shown[5, 10], (0, 0, 0))
     assert near(shown[5, 50], RED)
 
@@ -84,20 +84,20 @@ def test_grey_in_8_and_16_bits_and_two_levels(tmp_path: Path):
     ramp = np.linspace(0, 255, 60).astype(np.uint8)[None].repeat(40, axis=0)
     Image.fromarray(ramp).save(tmp_path / "8.png")
     Image.fromarray(ramp.astype(np.uint16) * 257).save(tmp_path / "16.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "8.png"), np.repeat(ramp[..., None], 3, -1))
-    np.testing.assert_array_equal(read_picture(tmp_path / "16.png"), np.repeat(ramp[..., None], 3, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "8.png"), np.repeat(ramp[..., None], 3, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "16.png"), np.repeat(ramp[..., None], 3, -1))
     Image.fromarray(ramp > 127).save(tmp_path / "1.png")
-    assert set(read_picture(tmp_path / "1.png").flatten()) == {0, 255}
+    assert set(read_image(tmp_path / "1.png").flatten()) == {0, 255}
 
 
 def test_colours_become_grey_and_shapes_one_size():
-    grey = framed(halves(), section(channels=1))
+    grey = fit_image(halves(), section(channels=1))
     assert grey.shape == (32, 32, 1)
     assert grey[2, 16, 0] == pytest.approx(0.299 * RED[0] + 0.587 * RED[1] + 0.114 * RED[2], abs=2)
-    letterboxed = framed(halves(), section(fit="letterbox"))
+    letterboxed = fit_image(halves(), section(fit="letterbox"))
     assert near(letterboxed[1, 16], (0, 0, 0))
-    with pytest.raises(PictureError, match="7 x 40 px are too few for 32 x 32"):
-        framed(np.zeros((40, 7, 3), np.uint8), section())
+    with pytest.raises(ImageError, match="7 x 40 px are too few for 32 x 32"):
+        fit_image(np.zeros((40, 7, 3), np.uint8), section())
 
 
 def test_a_folder_goes_on_past_what_is_broken(tmp_path: Path):
@@ -131,8 +131,8 @@ def test_wild_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory
     content = path.read_bytes()
     path.write_bytes(content[:at] + noise + content[at + len(noise) :])
     try:
-        assert read_picture(path).dtype == np.uint8
-    except PictureError as error:
+        assert read_image(path).dtype == np.uint8
+    except ImageError as error:
         assert str(path) not in str(error)
 
 

@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 import stages  # noqa: F401
-from dancing.files import written_whole
+from dancing.files import atomic_write
 from dancing.media.video import VideoWriter, write_audio
 from data.demo.camera import Camera
 from data.demo.dance import perform, plan
@@ -105,7 +105,7 @@ def make_digits(options: argparse.Namespace) -> None:
 
 def _save(path: Path, arrays: dict) -> None:
     """Write an .npz file completely or not at all."""
-    with written_whole(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 

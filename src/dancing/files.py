@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file atomically, as a context manager.
 
     The block writes to a hidden file in the same folder. It is renamed to `path` when the block ends without an

@@ -19,7 +19,7 @@ class DatasetError(UserError):
 Contents = TypeVar("Contents")
 
 
-def open_checked(path: Path, form: str, version: int, read: Callable[[h5py.File], Contents]) -> Contents:
+def open_h5(path: Path, form: str, version: int, read: Callable[[h5py.File], Contents]) -> Contents:
     """Open an HDF5 file, check its format and version, and read it.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from dancing.errors import UserError, exit_on_user_error
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 #: The values that the active presets have replaced, one section a system. Git ignores the file; only --undo needs it.
 REPLACED = Path(".cache/presets.yaml")
@@ -95,7 +95,7 @@ def find_preset(root: Path, name: str) -> Preset:
     raise PresetError(f"{name}: no such preset; there are {known}")
 
 
-def lay_over(text: str, changes: str, name: str = "params.yaml") -> str:
+def overlay_preset(text: str, changes: str, name: str = "params.yaml") -> str:
     """Replace values in the text of a params.yaml by those of a preset; all other characters stay.
 
     Args:
@@ -147,7 +147,7 @@ def apply_preset(preset: Preset, root: Path) -> dict[str, tuple[str, str]]:
     """
     before, base = _read(preset.params), without_preset(root, preset.system)
     changes = _read(preset.path)
-    after = lay_over(base, changes, f"{preset.params.relative_to(root)} with preset {preset.name}")
+    after = overlay_preset(base, changes, f"{preset.params.relative_to(root)} with preset {preset.name}")
     old, sources = _slots(base), _slots(changes)
     replaced = {
         key: {"set": _source(changes, sources[key]), "was": base[old[key].start : old[key].padded_end]}
@@ -254,7 +254,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
         file.write(text)
 
 

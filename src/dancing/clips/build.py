@@ -107,7 +107,7 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
         cuts: list[tuple[Split, int, int]] = []
         for start, stop in clip.pose.segments:
             cuts += [(whole_clips[name], start, stop)] if whole_clips else split_time(start, stop, data, fps)
-        frames = read_frames(Path(data.clips) / source, fps) if entry["has_pictures"] else None
+        frames = read_frames(Path(data.clips) / source, fps) if entry["has_frames"] else None
         position = 0
         for number, (split, start, stop) in enumerate(cuts):
             piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", source, split, start, stop, framing)
@@ -121,7 +121,7 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
 
 def _group(entry: dict[str, Any]) -> tuple[str, bool]:
     """The clips with the same subject and kind (video or not), which are split together."""
-    return subject_of(entry["file"]), entry["has_pictures"]
+    return subject_of(entry["file"]), entry["has_frames"]
 
 
 def write_report(features: Path, reports: list[dict[str, Any]]) -> None:

@@ -31,8 +31,8 @@ import h5py
 import numpy as np
 
 from dancing.errors import UserError
-from dancing.files import written_whole
-from dancing.h5 import DatasetError, Split, open_checked
+from dancing.files import atomic_write
+from dancing.h5 import DatasetError, Split, open_h5
 from dancing.media.downbeats import METRES
 
 FORMAT, VERSION = "dancing-dataset", 3
@@ -114,7 +114,7 @@ def write_dataset(
     size = (attributes["height"], attributes["width"], 3)
     training: list[np.ndarray] = []
     # "latest" writes no modification times and stores small groups compactly.
-    with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+    with atomic_write(path) as partial, h5py.File(partial, "w", libver="latest") as file:
         names = feature_names(attributes["n_mfcc"])
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
         for piece, frames in pieces:
@@ -191,21 +191,21 @@ class Dataset:
         """The pieces of this part."""
         return [piece for piece in self.pieces if piece.split == split]
 
-    def has_pictures(self, piece: Piece) -> bool:
+    def has_frames(self, piece: Piece) -> bool:
         """Whether the piece has frames (its clip is a video)."""
         return "frames" in self._file[piece.name]
 
-    def with_pictures(self) -> "Dataset":
+    def with_frames(self) -> "Dataset":
         """The same open file, restricted to the pieces that have frames."""
-        return replace(self, pieces=[piece for piece in self.pieces if self.has_pictures(piece)])
+        return replace(self, pieces=[piece for piece in self.pieces if self.has_frames(piece)])
 
     def subjects(self) -> dict[str, int]:
         """The subjects that have frames, each with its number of frames, in descending order."""
-        pictured = self.with_pictures().pieces
+        pictured = self.with_frames().pieces
         frames = {name: sum(len(p) for p in pictured if p.subject == name) for name in {p.subject for p in pictured}}
         return dict(sorted(frames.items(), key=lambda item: (-item[1], item[0])))
 
-    def of_subject(self, name: str | None) -> "Dataset":
+    def for_subject(self, name: str | None) -> "Dataset":
         """The same open file, restricted to the pieces with frames of one subject.
 
         Args:
@@ -227,7 +227,7 @@ class Dataset:
                 f"{self.path}; choose one of {choices}, or null for the one with most pictures. A subject is a folder "
                 "in data.clips; clips that were skipped are in data/features/report.json, with the reason"
             )
-        pictured = self.with_pictures()
+        pictured = self.with_frames()
         return replace(pictured, pieces=[piece for piece in pictured.pieces if piece.subject == name])
 
     def audio(self, piece: Piece) -> np.ndarray:
@@ -276,7 +276,7 @@ def open_dataset(path: str | Path) -> Dataset:
             _file=file,
         )
 
-    return open_checked(path, FORMAT, VERSION, read)
+    return open_h5(path, FORMAT, VERSION, read)
 
 
 def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:

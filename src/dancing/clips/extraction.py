@@ -20,7 +20,7 @@ from dancing.body import detection, mocap
 from dancing.body.detection import PoseTrack
 from dancing.body.mocap import LandmarkFileError
 from dancing.errors import UserError
-from dancing.files import written_whole
+from dancing.files import atomic_write
 from dancing.media import audio, downbeats, video
 from dancing.media.audio import AudioFeatures
 from dancing.media.video import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
@@ -30,7 +30,7 @@ LANDMARK_SUFFIX = ".npz"
 _SAME_LENGTH_S = 1.0
 
 
-class ClipRejected(UserError):  # noqa: N818 - an outcome for one clip; the other clips go on
+class ClipRejectedError(UserError):
     """A clip cannot be used; the message says why and what to do."""
 
 
@@ -62,7 +62,7 @@ class ClipFeatures:
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
-        with written_whole(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
 
     @classmethod
@@ -89,24 +89,24 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
         settings: see `ExtractionSettings`.
 
     Raises:
-        ClipRejected: the clip cannot be read, has no video, audio or landmarks, is too short, or has too few frames
-            with a pose.
+        ClipRejectedError: the clip cannot be read, has no video, audio or landmarks, is too short, or has too few
+            frames with a pose.
     """
     path, fps = Path(path), settings.fps
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
     try:
         sound, track, source = (_read_video if is_video else _read_capture)(path, settings)
     except (MediaError, LandmarkFileError) as error:
-        raise ClipRejected(str(error)) from error
+        raise ClipRejectedError(str(error)) from error
     report = detection.quality(track, fps, has_sound=True)
     if report.detected < settings.min_detected:
         advice = "film the whole body, one person, in good light" if is_video else "a pose that contains NaN is ignored"
-        raise ClipRejected(
+        raise ClipRejectedError(
             f"somebody is seen in {report.detected:.0%} of its frames, at least {settings.min_detected:.0%} needed: "
             f"{advice}"
         )
     if not track.segments:
-        raise ClipRejected(
+        raise ClipRejectedError(
             f"no stretch of {settings.min_length_s:g} s with a pose and without a gap over {settings.max_gap_s:g} s "
             f"(longest gap {report.longest_gap:.1f} s)"
         )
@@ -116,7 +116,7 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
         width=source["width"],
         height=source["height"],
         fps=fps,
-        report={**asdict(report), "has_pictures": is_video, **source},
+        report={**asdict(report), "has_frames": is_video, **source},
     )
 
 
@@ -124,7 +124,7 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
     """Audio samples (n,), poses, and the properties of the file for the report."""
     info = video.probe(path)
     _check_length(info.duration, settings)
-    sound = video.read_audio(path, audio.sample_rate_for(settings.fps))
+    sound = video.read_audio(path, audio.sample_rate_of(settings.fps))
     track = detection.track(
         video.read_frames(path, settings.fps),
         settings.fps,
@@ -150,14 +150,16 @@ def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray,
     """
     landmarks = path.with_suffix(LANDMARK_SUFFIX)
     if path == landmarks:
-        raise ClipRejected(f"landmarks without their song: put it beside them, named {path.stem}.mp3, .wav, .ogg or so")
+        raise ClipRejectedError(
+            f"landmarks without their song: put it beside them, named {path.stem}.mp3, .wav, .ogg or so"
+        )
     if not landmarks.is_file():
-        raise ClipRejected(
+        raise ClipRejectedError(
             f"a song without a dance: it needs its landmarks beside it ({landmarks.name}), or use a video instead; a "
             "song for rendering (render.song) belongs in another folder"
         )
     capture = mocap.read(landmarks)
-    rate = audio.sample_rate_for(settings.fps)
+    rate = audio.sample_rate_of(settings.fps)
     sound = video.read_audio(path, rate)
     song = len(sound) / rate  # s
     common = min(song, capture.duration)
@@ -172,7 +174,7 @@ def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray,
 
 def _check_length(duration: float, settings: ExtractionSettings) -> None:
     if duration < settings.min_length_s:
-        raise ClipRejected(f"{duration:.2f} s long, at least {settings.min_length_s:g} s needed")
+        raise ClipRejectedError(f"{duration:.2f} s long, at least {settings.min_length_s:g} s needed")
 
 
 def list_clips(folder: str | os.PathLike) -> dict[str, Path]:
@@ -235,7 +237,7 @@ def extract_folder(
 
     Returns:
         One report a clip, sorted by name: "clip" (name), "file", "used" and "reason" (why it is not used). For used
-        clips also the fields of `QualityReport`, "has_pictures" (it is a video), the size, the frame rate of the file,
+        clips also the fields of `QualityReport`, "has_frames" (it is a video), the size, the frame rate of the file,
         and "note" (a warning, or "").
 
     Raises:
@@ -273,7 +275,7 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> t
         if not cached.exists():
             with threadpool_limits(1):  # the number of threads changes the last bit of sums
                 extract_clip(path, settings).save(cached)
-    except ClipRejected as error:
+    except ClipRejectedError as error:
         return None, str(error)
     except Exception as error:
         return None, f"failed with {type(error).__name__}: {error}"

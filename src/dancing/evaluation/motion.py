@@ -19,9 +19,9 @@ from dancing.metrics.table import (
     Reference,
     Takes,
     amount_scores,
+    motion_row,
     rhythm_row,
     song_means,
-    summarise,
 )
 from dancing.music_to_pose.beat_warping import warp_to_beats
 from dancing.music_to_pose.inference import MusicToPose
@@ -83,9 +83,9 @@ def evaluate_motion(
     motions = {name: [[prepared(dance) for dance in dances] for dances in part] for name, part in takes.items()}
     motions["real"] = [[dance.only(reference.seen)] for dance in real]
     spectra = {name: _spectra(part, beats) for name, part in motions.items()}
-    rows = {name: summarise(part, spectra[name], beats, clips, reference, seed) for name, part in motions.items()}
+    rows = {name: motion_row(part, spectra[name], beats, clips, reference, seed) for name, part in motions.items()}
 
-    wrong = controls.shuffled(beats, [len(piece) / dataset.fps for piece in pieces], np.random.default_rng(seed))
+    wrong = controls.wrong_beats(beats, [len(piece) / dataset.fps for piece in pieces], np.random.default_rng(seed))
     for name in ("ours", "real"):
         other = f"{name}_to_other_music"
         spectra[other] = _spectra(motions[name], wrong)
@@ -120,7 +120,7 @@ def _takes(
         for dances, piece in zip(takes["ours"], pieces, strict=True)
     ]
     retrieval = Retrieval.fit(dataset)
-    takes["retrieval"] = [[retrieval.dance(piece.audio, piece.beats)] for piece in pieces]
+    takes["retrieval"] = [[retrieval.generate(piece.audio, piece.beats)] for piece in pieces]
     takes["frozen"] = [[controls.frozen(piece.landmarks)] for piece in pieces]
     takes["jitter"] = [[controls.jitter(piece.landmarks, piece.visibility, *size, seed)] for piece in pieces]
     return takes

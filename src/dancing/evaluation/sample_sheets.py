@@ -13,7 +13,7 @@ from dancing.evaluation.generated import GeneratedResult
 from dancing.noise_to_image.dataset import ImageDataset
 from dancing.noise_to_image.inference import NoiseToImage
 from dancing.render import plots
-from dancing.render.latent_walk import between
+from dancing.render.latent_walk import slerp
 from dancing.training.param_tanh import CnnParamTanh
 
 SAMPLES, COLUMNS = 60, 12  # images of each model, and in a row
@@ -48,7 +48,7 @@ def save_samples(folder: Path, result: GeneratedResult, samplers: Mapping[str, N
 def save_interpolation(path: Path, sampler: NoiseToImage, seed: int) -> None:
     """Draw interpolations between random images, spherical in the noise."""
     ends = sampler.noise(2 * INTERPOLATIONS, seed)
-    noise = between(ends[:INTERPOLATIONS], ends[INTERPOLATIONS:], np.linspace(0, 1, COLUMNS))
+    noise = slerp(ends[:INTERPOLATIONS], ends[INTERPOLATIONS:], np.linspace(0, 1, COLUMNS))
     noise = noise.astype(np.float32)  # (COLUMNS, INTERPOLATIONS, Z)
     rows = {f"path {i + 1}": list(sampler.generate(noise[:, i])) for i in range(INTERPOLATIONS)}
     plots.save_picture(path, plots.picture_rows(rows))

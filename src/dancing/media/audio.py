@@ -52,7 +52,7 @@ class AudioFeatures:
     tempo: float  # beats a minute, 0 if fewer than two beats were found
 
 
-def sample_rate_for(fps: float) -> int:
+def sample_rate_of(fps: float) -> int:
     """Sample rate in Hz at which one hop (`HOP` samples) is one frame at `fps` frames a second."""
     return round(fps * HOP)
 
@@ -70,7 +70,7 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
     in every frame. Before the first and after the last beat, the phases continue with the median beat period.
 
     Args:
-        samples: (n,) float in [-1, 1] at ``sample_rate_for(fps)``.
+        samples: (n,) float in [-1, 1] at ``sample_rate_of(fps)``.
         fps: frames a second.
         n_mfcc: number of mel-frequency cepstral coefficients, at most 128.
         n_frames: T; a shorter recording is padded with silence. By default, as many frames as the samples fill.
@@ -84,7 +84,7 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
     T = len(samples) // HOP if n_frames is None else n_frames
     length = max(T * HOP + N_FFT // 2, N_FFT)  # up to the end of the window of the last frame
     sound = librosa.util.fix_length(samples, size=length)
-    rate = sample_rate_for(fps)
+    rate = sample_rate_of(fps)
 
     power = np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)) ** 2  # (1 + N_FFT / 2, frames)
     mel = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=rate))
@@ -115,8 +115,8 @@ def warm_up() -> None:
     After a fresh install, numba compiles them at their first use and caches them on disk. Two processes that do so at
     the same time can crash (a worker ended with a segmentation fault).
     """
-    clicks = np.zeros(sample_rate_for(30) * 3, np.float32)
-    clicks[:: sample_rate_for(30) // 2] = 1.0
+    clicks = np.zeros(sample_rate_of(30) * 3, np.float32)
+    clicks[:: sample_rate_of(30) // 2] = 1.0
     extract(clicks, 30, n_mfcc=13)
 
 
@@ -224,4 +224,4 @@ def _bar_features(
         known = np.clip(k - before, 0, len(beats) - 1)  # beyond the ends, counting continues
         angle = 2 * np.pi * (positions[known] + (k - before - known) + share) / metre
         columns += [np.sin(angle), np.cos(angle)]
-    return np.stack(columns, axis=1).astype(np.float32), downbeats.triple_against_double(accents, threes, fours)
+    return np.stack(columns, axis=1).astype(np.float32), downbeats.triple_metre_score(accents, threes, fours)

@@ -62,7 +62,7 @@ def accents(low: np.ndarray, chroma: np.ndarray) -> np.ndarray:
     return _standardize(_standardize(low) + _standardize(-similarity))
 
 
-def triple_against_double(accents: np.ndarray, threes: np.ndarray, fours: np.ndarray) -> float:
+def triple_metre_score(accents: np.ndarray, threes: np.ndarray, fours: np.ndarray) -> float:
     """Compare bars of three with bars of two and four, by the mean accent of their downbeats.
 
     Args:

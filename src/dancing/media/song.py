@@ -35,7 +35,7 @@ def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
     Raises:
         UserError: the file is missing, has no audio, or has less audio than one frame.
     """
-    rate = audio.sample_rate_for(fps)
+    rate = audio.sample_rate_of(fps)
     samples = read_audio(path, rate)
     sound = read_audio(path, SOUND_RATE, channels=2)
     length = len(samples) / rate if seconds is None else min(seconds, len(samples) / rate)

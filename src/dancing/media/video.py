@@ -31,7 +31,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from dancing.errors import UserError
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
 AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".aac")
@@ -356,7 +356,7 @@ class VideoWriter:
         self._encoded_samples = 0
 
         with ExitStack() as opened:
-            partial = opened.enter_context(written_whole(self.path))
+            partial = opened.enter_context(atomic_write(self.path))
             self._container = opened.enter_context(_create(partial, "mp4", {"movflags": "+faststart"}))
             # mbtree=0, because with the macroblock tree x264 does not write the same bytes every time. veryfast,
             # because for a dance the file of superfast is 26 % larger, and faster takes 1.5 times as long for a file
@@ -451,7 +451,7 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
     if suffix not in _SOUND_CODECS:
         raise MediaError(f"{path}: sound is written as one of {', '.join(_SOUND_CODECS)}, not {suffix or 'no suffix'}")
     sound = _checked_sound(path, samples, sample_rate)  # (channels, n)
-    with written_whole(path) as partial, _create(partial, _SOUND_CONTAINERS[suffix], {}) as container:
+    with atomic_write(path) as partial, _create(partial, _SOUND_CONTAINERS[suffix], {}) as container:
         stream = _add_sound(container, _SOUND_CODECS[suffix], sample_rate, sound.shape[0])
         for start in range(0, sound.shape[1], sample_rate):  # a second at a time
             _encode_sound(container, stream, sound[:, start : start + sample_rate], start, sample_rate)

@@ -43,7 +43,7 @@ def jitter(
     return still + SMALL * magnitude(real) / noise_speed * noise
 
 
-def shuffled(beats: Sequence[np.ndarray], durations: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
+def wrong_beats(beats: Sequence[np.ndarray], durations: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
     """Give every dance the beats of a wrong song: the gain in beat alignment and tempo locking must fall to chance.
 
     The songs are rotated by a random number of places. Tempo locking ignores a delay, so a wrong song of the right

@@ -87,7 +87,7 @@ def mmd2_floor(means: np.ndarray, size: int, seed: int) -> float:
     return float(np.abs(mmd2(means, group, 1 - group)).mean())
 
 
-def within_reach(real: np.ndarray, made: np.ndarray, k: int = 5) -> np.ndarray:
+def knn_coverage(real: np.ndarray, made: np.ndarray, k: int = 5) -> np.ndarray:
     """Find which generated features lie in the k-nearest-neighbour balls of which real ones.
 
     Density and coverage are computed from this (Naeem et al., Reliable Fidelity and Diversity Metrics, ICML 2020, with

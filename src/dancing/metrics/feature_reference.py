@@ -10,7 +10,7 @@ import numpy as np
 
 from dancing.metrics.bootstrap import interval, percentiles, resampled
 from dancing.metrics.bootstrap_cells import Clips, Row, cells, clip_numbers
-from dancing.metrics.distribution import kernel_means, mmd2, mmd2_floor, within_reach
+from dancing.metrics.distribution import kernel_means, knn_coverage, mmd2, mmd2_floor
 
 K = 5  # neighbours, of density and coverage
 
@@ -50,7 +50,7 @@ class FeatureReference:
             cubic, so the longest ones would dominate.
         feature_mmd_ratio: the same over its typical size between as many real images, see `mmd2_floor`. A value up to
             that of the real test images, which are from other clips than the training images, is no difference.
-        density, coverage: see `within_reach`. The evaluated frames are fewer and more alike than the training images,
+        density, coverage: see `knn_coverage`. The evaluated frames are fewer and more alike than the training images,
             so the ceiling of coverage is the value of the real test images, not 1.
 
         Args:
@@ -61,7 +61,7 @@ class FeatureReference:
         features = (features - self.mean) / self.std
         runs = clip_numbers(clips, len(features))
         enough = len(self.features) > K
-        near = within_reach(self.features, features, K) if enough else np.zeros((0, len(features)))  # (R, N)
+        near = knn_coverage(self.features, features, K) if enough else np.zeros((0, len(features)))  # (R, N)
         density = {"density": (near.sum(axis=0) / K, np.full(len(features), float(enough)))}
         covered = near.any(axis=1).astype(float)
         return {

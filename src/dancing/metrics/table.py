@@ -119,7 +119,7 @@ def rhythm_row(
     clips: Sequence[str],
     seed: int,
 ) -> Row:
-    """Cells of `RHYTHM`: how well dances follow the music. Arguments as for `summarise`."""
+    """Cells of `RHYTHM`: how well dances follow the music. Arguments as for `motion_row`."""
     scores = [
         [
             tempo_locking(spectrum) | beat_alignment(take, music, seed) | beat_f1(take, music, seed)
@@ -200,7 +200,7 @@ def _variety_cells(features: np.ndarray, clips: Sequence[str], seed: int) -> Row
     }
 
 
-def summarise(
+def motion_row(
     dances: Takes, spectra: Sequence[Sequence[LockingSpectrum]], beats: Sequence[np.ndarray], clips: Sequence[str],
     reference: Reference, seed: int,
 ) -> Row:  # fmt: skip

@@ -76,7 +76,7 @@ class Retrieval:
             space, dataset.fps, dataset.audio_mean, dataset.audio_std, clips, np.array(origin), np.array(sounds)
         )  # fmt: skip
 
-    def dance(self, audio: np.ndarray, beats: np.ndarray) -> np.ndarray:
+    def generate(self, audio: np.ndarray, beats: np.ndarray) -> np.ndarray:
         """Return poses for a song, (T, 33, 2), in fractions of the image.
 
         Args:

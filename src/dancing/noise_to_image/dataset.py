@@ -17,8 +17,8 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from dancing.files import written_whole
-from dancing.h5 import SPLITS, DatasetError, Split, open_checked
+from dancing.files import atomic_write
+from dancing.h5 import SPLITS, DatasetError, Split, open_h5
 
 FORMAT, VERSION = "dancing-images", 1
 CHUNK = 2**16  # bytes that are read at once: a few small images, or one large one
@@ -56,7 +56,7 @@ def write_images(path: Path, attributes: Mapping[str, int | str], images: Iterab
         DatasetError: a part has no image, or only some of its images have labels.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial, h5py.File(partial, "w", libver="latest") as file:
+    with atomic_write(path) as partial, h5py.File(partial, "w", libver="latest") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes})
         size = tuple(int(attributes[key]) for key in ("height", "width", "channels"))
         parts = {split: _Part(file, split, size) for split in SPLITS}
@@ -171,4 +171,4 @@ def open_images(path: Path) -> ImageDataset:
                     raise DatasetError(f"{path}: {split} mixes lengths; run build_hdf5 again")
         return ImageDataset(path, **size, labels=labels, _file=file)
 
-    return open_checked(path, FORMAT, VERSION, read)
+    return open_h5(path, FORMAT, VERSION, read)

@@ -4,16 +4,17 @@ import torch
 import torch.nn.functional as F
 
 #: Value that marks the category. It is large, as the other numbers have a standard deviation of 1.
-APART = 8.0
+CATEGORY_VALUE = 8.0
 
 
 def draw_noise(count: int, size: int, categories: int, rng: torch.Generator) -> torch.Tensor:
     """Return noise (B, Z): standard normal, and with categories the first K numbers name one at random.
 
-    Of these K numbers one is `APART`, and the others are 0. Digits come in distinct kinds, while a continuous generator
-    maps normal noise, which has a single mode, to in-between images as well; separated modes avoid them. Training has
-    no labels: the generator itself decides which kind a category stands for, as in InfoGAN (Chen et al., NeurIPS 2016),
-    here without its second loss. Noise from a mixture: DeLiGAN (Gurumurthy et al., CVPR 2017).
+    Of these K numbers one is `CATEGORY_VALUE`, and the others are 0. Digits come in distinct kinds. A continuous
+    generator of normal noise, which has a single mode, generates in-between images as well; separated modes avoid
+    them. Training has no labels: the generator itself decides which kind a category stands for, as in InfoGAN
+    (Chen et al., NeurIPS 2016), here without its second loss. Noise from a mixture: DeLiGAN (Gurumurthy et al., CVPR
+    2017).
 
     Args:
         count: B.
@@ -24,5 +25,5 @@ def draw_noise(count: int, size: int, categories: int, rng: torch.Generator) -> 
     normal = torch.randn(count, size, generator=rng)
     if categories:
         chosen = torch.randint(categories, (count,), generator=rng)
-        normal[:, :categories] = APART * F.one_hot(chosen, categories)
+        normal[:, :categories] = CATEGORY_VALUE * F.one_hot(chosen, categories)
     return normal

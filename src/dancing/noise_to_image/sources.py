@@ -34,7 +34,7 @@ IDX_UNSIGNED_BYTE = 8  # code of the only data type that is supported
 IDX = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
 
 
-class PictureError(UserError):
+class ImageError(UserError):
     """A file can't be used as an image. The message gives the reason, but not the file."""
 
 
@@ -102,13 +102,13 @@ def read_images(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
         )
 
 
-def read_picture(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """Read an image of any format that Pillow or OpenCV supports, (H, W, 3) uint8 RGB.
 
     It is rotated as its EXIF data say. Grey becomes RGB, 16 bits become 8, and transparent pixels are put on black.
 
     Raises:
-        PictureError: the file can't be read.
+        ImageError: the file can't be read.
     """
     try:
         with Image.open(path) as file:
@@ -117,7 +117,7 @@ def read_picture(path: Path) -> np.ndarray:
         pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if pixels is None:
             reason = str(error).replace(str(path), "it") or type(error).__name__
-            raise PictureError(f"not readable as a picture ({reason})") from None
+            raise ImageError(f"not readable as a picture ({reason})") from None
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
@@ -133,16 +133,16 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def framed(pixels: np.ndarray, data: ImageData) -> np.ndarray:
+def fit_image(pixels: np.ndarray, data: ImageData) -> np.ndarray:
     """Fit an image (H, W, 3) uint8 to (data.height, data.width, data.channels) uint8.
 
     Raises:
-        PictureError: it is too small.
+        ImageError: it is too small.
     """
     height, width = pixels.shape[:2]
     framing = Framing(width, height, data.width, data.height, data.fit)
     if framing.scale > MAX_ENLARGEMENT:
-        raise PictureError(f"{width} x {height} px are too few for {data.width} x {data.height}")
+        raise ImageError(f"{width} x {height} px are too few for {data.width} x {data.height}")
     scaled = framing.picture(np.ascontiguousarray(pixels))
     return scaled if data.channels == 3 else cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY)[..., None]
 
@@ -178,7 +178,7 @@ def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
             paths = files[first : first + BATCH]
             results = parallel(joblib.delayed(_read_framed)(path, data) for path in paths)
             for path, split, pixels in zip(paths, splits[first:], results, strict=False):
-                if isinstance(pixels, PictureError):
+                if isinstance(pixels, ImageError):
                     report.skipped[str(path.relative_to(root))] = str(pixels)
                 else:
                     report.used += 1
@@ -188,15 +188,15 @@ def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
             for image in _from_video(path, data):
                 report.used += 1
                 yield image
-        except (MediaError, PictureError) as error:
+        except (MediaError, ImageError) as error:
             report.skipped[str(path.relative_to(root))] = str(error)
 
 
-def _read_framed(path: Path, data: ImageData) -> np.ndarray | PictureError:
+def _read_framed(path: Path, data: ImageData) -> np.ndarray | ImageError:
     """Return the image, or why it can't be used: an exception would end the other threads' work."""
     try:
-        return framed(read_picture(path), data)
-    except PictureError as error:
+        return fit_image(read_image(path), data)
+    except ImageError as error:
         return error
 
 
@@ -209,7 +209,7 @@ def _from_video(path: Path, data: ImageData) -> Iterator[SourceImage]:
         split: Split = "train" if time < first_val else "val" if time < first_test else "test"
         begins = {"train": 0.0, "val": first_val, "test": first_test}[split]
         if split == "train" or time - begins >= min(GUARD, seconds / 20):
-            yield SourceImage(split, framed(pixels, data), None)
+            yield SourceImage(split, fit_image(pixels, data), None)
 
 
 # ------------------------------------------------------------------------------------------------------------ arrays
@@ -237,7 +237,7 @@ def _from_arrays(arrays: _Arrays, source: Path, data: ImageData, report: Report)
         for i, split in enumerate(splits):
             pixels = np.broadcast_to(images[i].reshape(*images.shape[1:3], -1), (*images.shape[1:3], 3))
             report.used += 1
-            yield SourceImage(split, framed(pixels, data), None if labels is None else int(labels[i]))
+            yield SourceImage(split, fit_image(pixels, data), None if labels is None else int(labels[i]))
 
 
 def _npz(source: Path) -> _Arrays:

@@ -51,7 +51,7 @@ class PoseToImageTask:
     cosine_decay = False
 
     def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
-        dataset = dataset.of_subject(gan.subject)
+        dataset = dataset.for_subject(gan.subject)
         backgrounds = estimate_backgrounds(dataset)
         self.gan, self.device = gan, device
         self.train, self.val = (PoseImages(dataset, split, backgrounds, device) for split in ("train", "val"))

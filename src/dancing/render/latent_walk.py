@@ -21,7 +21,7 @@ STRIDE = 1.2  # s from stop to stop without a song
 FEATURE_FPS = 30  # frames/s, at which the song's beats are detected
 
 
-def between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+def slerp(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Interpolate spherically between noise vectors.
 
     Normal noise of many dimensions lies near a sphere. A straight line leaves it, so that the model would get noise
@@ -61,7 +61,7 @@ def walk(stops: np.ndarray, times: np.ndarray, at: np.ndarray, pulse: bool) -> n
     eased = 1 - (1 - share) ** 3 if pulse else share**2 * (3 - 2 * share)
     noise = np.empty((len(at), *stops.shape[1:]), stops.dtype)
     for leg in np.unique(legs):
-        noise[legs == leg] = between(stops[leg], stops[leg + 1], eased[legs == leg])
+        noise[legs == leg] = slerp(stops[leg], stops[leg + 1], eased[legs == leg])
     return noise
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from dancing.errors import UserError
-from dancing.files import written_whole
+from dancing.files import atomic_write
 
 #: The note in a stage's output instead of checkpoints where nothing is trained.
 NOTHING = "none.txt"
@@ -28,7 +28,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         checkpoint: what to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         # Not torch.save(checkpoint, partial): that writes the file's name into the file.
         torch.save(checkpoint, file)
 

@@ -9,7 +9,7 @@ from conftest import dance, standing
 from PIL import Image
 
 from dancing.errors import UserError
-from dancing.evaluation import pictures
+from dancing.evaluation import figures
 from dancing.evaluation.motion import MotionResult
 from dancing.media.video import probe, read_audio, write_audio
 from dancing.metrics.rhythm import STRETCHES, WRONG
@@ -100,8 +100,8 @@ def test_each_latent_is_shown_when_it_does_most(make_dataset, tmp_path: Path, fr
     shown = []
     draw = plots.draw_skeleton
     monkeypatch.setattr(plots, "draw_skeleton", lambda pose, *rest: shown.append((pose, rest[-1])) or draw(pose, *rest))
-    pictures.save_traversal(tmp_path / "plots/t.png", dataset, traversal, (-1, 0, 1))
-    assert picture(tmp_path / "plots/t.png").shape[0] == 28 + 2 * (pictures.CELL_HEIGHT + 2)
+    figures.save_traversal(tmp_path / "plots/t.png", dataset, traversal, (-1, 0, 1))
+    assert picture(tmp_path / "plots/t.png").shape[0] == 28 + 2 * (figures.CELL_HEIGHT + 2)
     assert {len(trail) for _, trail in shown} == {min(15, frames - 1)}
     if frames > 30:  # the moments at which the third dance's hand is elsewhere
         assert all(np.abs(shown[row + 2][0] - shown[row][0]).max() > 0.1 for row in (0, 3))
@@ -171,7 +171,7 @@ def test_songs_of_the_plots_are_spread_over_the_test_part(make_dataset, tmp_path
     many = replace(dataset, pieces=[replace(piece, name=f"{k:02d} $ $", beats=np.zeros(0)) for k in range(11)])
     shown = []
     monkeypatch.setattr(plots, "speed_over_beats", lambda speeds, *_: shown.extend(speeds) or plots.Figure())
-    pictures.save_speeds(tmp_path / "speed.png", many, moved(len(piece), "real", "ours", songs=11))
+    figures.save_speeds(tmp_path / "speed.png", many, moved(len(piece), "real", "ours", songs=11))
     assert [name[:2] for name in shown] == ["00", "02", "04", "06", "08", "10"]
 
 
@@ -179,10 +179,10 @@ def test_every_picture_is_made_of_what_there_is(make_dataset, tmp_path: Path):
     dataset = make_dataset(width=64)
     few = moved(64, "real", "ours")
     few.dances["real"][0][:, 15] = np.nan
-    pictures.save_speeds(tmp_path / "a/speed.png", dataset, few)
-    pictures.save_strip(tmp_path / "a/dances.png", dataset, few)
-    pictures.save_locking(tmp_path / "a/locking.png", few)
-    assert picture(tmp_path / "a/dances.png").shape[0] == 2 * (pictures.CELL_HEIGHT + 2) - 2
+    figures.save_speeds(tmp_path / "a/speed.png", dataset, few)
+    figures.save_strip(tmp_path / "a/dances.png", dataset, few)
+    figures.save_locking(tmp_path / "a/locking.png", few)
+    assert picture(tmp_path / "a/dances.png").shape[0] == 2 * (figures.CELL_HEIGHT + 2) - 2
     assert all(picture(tmp_path / f"a/{name}.png").shape[1] > 600 for name in ("speed", "locking"))
 
 
@@ -209,12 +209,12 @@ def test_the_comparison_is_seen_and_heard(make_dataset, tmp_path: Path, rows):
     write_audio(tmp_path / "test.wav", tone, 48_000)
     piece = replace(dataset.split("test")[0], clip="test.wav", start=1.0)
     dataset = replace(dataset, pieces=[piece])
-    sound = pictures.first_sound(dataset, tmp_path)
-    pictures.save_comparison(tmp_path / "plots/c.mp4", dataset, moved(64, *rows), sound)
+    sound = figures.first_sound(dataset, tmp_path)
+    figures.save_comparison(tmp_path / "plots/c.mp4", dataset, moved(64, *rows), sound)
     info = probe(tmp_path / "plots/c.mp4")
     assert (info.codec, info.has_audio) == ("h264", True)
     assert info.duration == pytest.approx(64 / 30, abs=1 / 30)
-    assert info.height == pictures.PANEL_HEIGHT + panels.CAPTION_HEIGHT
+    assert info.height == figures.PANEL_HEIGHT + panels.CAPTION_HEIGHT
     assert info.width % (2 * len(rows)) == 0
     heard = read_audio(tmp_path / "plots/c.mp4", 48_000)
     assert len(heard) / 48_000 == pytest.approx(64 / 30, abs=1 / 30)
@@ -222,18 +222,18 @@ def test_the_comparison_is_seen_and_heard(make_dataset, tmp_path: Path, rows):
 
 
 def test_a_comparison_ends_after_twenty_seconds(make_dataset, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(pictures, "VIDEO_SECONDS", 0.5)
-    pictures.save_comparison(tmp_path / "c.mp4", make_dataset(), moved(64, "real"), np.zeros(48_000))
+    monkeypatch.setattr(figures, "VIDEO_SECONDS", 0.5)
+    figures.save_comparison(tmp_path / "c.mp4", make_dataset(), moved(64, "real"), np.zeros(48_000))
     assert probe(tmp_path / "c.mp4").duration == pytest.approx(0.5, abs=0.01)
 
 
 def test_without_its_clip_the_comparison_says_what_it_needs(make_dataset, tmp_path: Path):
     with pytest.raises(UserError, match=r"test\.mp4: no such file.*put the clip back"):
-        pictures.first_sound(make_dataset(), tmp_path)
+        figures.first_sound(make_dataset(), tmp_path)
 
 
 def test_sound_that_ends_before_the_piece_is_silence(make_dataset, tmp_path: Path):
     write_audio(tmp_path / "test.wav", np.ones(4_800) / 2, 48_000)
     dataset = make_dataset()
     late = replace(dataset, pieces=[replace(dataset.split("test")[0], clip="test.wav", start=5.0)])
-    assert len(pictures.first_sound(late, tmp_path)) == 1
+    assert len(figures.first_sound(late, tmp_path)) == 1

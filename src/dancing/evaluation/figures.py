@@ -96,7 +96,7 @@ def save_samples(path: Path, result: ImageResult) -> None:
     _save_columns(path, {"pose": result.landmarks[some], **shown})
 
 
-def save_danced(path: Path, result: ImageResult) -> None:
+def save_generated_poses(path: Path, result: ImageResult) -> None:
     """Draw evenly spaced generated poses next to the images of "ours"."""
     some = np.linspace(0, len(result.danced) - 1, min(SAMPLES, len(result.danced))).astype(int)
     _save_columns(path, {"generated pose": result.danced_landmarks[some], "ours": result.danced[some]})
