@@ -148,7 +148,7 @@ def _parts(data: str, two_seeds: Sequence[str]) -> dict[str, str]:
 PARTS_COLUMNS = _columns(
     ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"), ("pck_10", "PCK@0.1", ".1%"),
     ("pck_20", "PCK@0.2", ".1%"), ("flicker_ratio", "flicker", "3"), ("warping_ratio", "warping error", ".2f"),
-    ("feature_mmd_ratio", "own-feature MMD over floor", "3"),
+    ("feature_mmd_ratio", "own-feature MMD over floor", "3"), ("l1_face_hands", "L1, face and hands", ".4f"),
 )  # fmt: skip
 ABLATION = _columns(
     ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"), ("pck_10", "PCK@0.1", ".1%"),

@@ -16,8 +16,9 @@ def section(title: str) -> str:
     return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def block(title: str, kind: str) -> str:
-    return re.search(rf"^```{kind}\n(.*?)^```$", section(title), flags=re.M | re.S).group(1)
+def blocks(title: str, kind: str) -> list[str]:
+    """The contents of a section's fenced blocks of one kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", section(title), flags=re.M | re.S)
 
 
 @pytest.fixture
@@ -28,10 +29,12 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def apply(copy: Path, diff: str) -> set[str]:
-    """Apply a diff; the files that it touches."""
-    subprocess.run(["git", "apply", "-"], input=diff, text=True, cwd=copy, check=True)
-    return set(re.findall(r"^\+\+\+ b/(.*)$", diff, flags=re.M))
+def insert(path: Path, text: str, *anchors: str) -> None:
+    """Insert text after the line that ends with the last anchor; each anchor is looked for after the one before."""
+    content, end = path.read_text(encoding="utf-8"), 0
+    for anchor in anchors:
+        end = content.index(anchor, end) + len(anchor)
+    path.write_text(content[:end] + text + content[end:], encoding="utf-8")
 
 
 def python(copy: Path, code: str) -> None:
@@ -41,24 +44,34 @@ def python(copy: Path, code: str) -> None:
 
 
 def test_a_motion_metric(copy: Path):
-    assert len(apply(copy, block("A motion metric", "diff"))) == 2
+    function, line_of_import, entry = blocks("A motion metric", "python")
+    metrics = copy / "src/dancing/metrics"
+    body = (metrics / "body.py").read_text(encoding="utf-8")
+    (metrics / "body.py").write_text(f"{body}\n\n{function}", encoding="utf-8")
+    insert(metrics / "table.py", line_of_import, "import numpy as np\n")
+    insert(metrics / "table.py", entry, "BODY: dict[str, Score] = {\n")
     python(
         copy,
         """
 import numpy as np
 from conftest import dance
 from dancing.metrics.motion import prepare
-from dancing.metrics.table import METRICS, Reference, body_scores
+from dancing.metrics.table import BODY, METRICS, Reference, scores_of
 motions = [prepare(dance(90), np.ones((90, 33)), 30, 100, 100) for _ in range(2)]
 reference = Reference.of(motions, ["a", "b"], motions, ["c", "d"], 1)
 assert "travel" in METRICS
-assert 0 < body_scores(motions[0], reference)["travel"] < 10
+assert 0 < scores_of(motions[0], reference, BODY)["travel"] < 10
 """,
     )
 
 
 def test_a_generator(copy: Path):
-    assert len(apply(copy, block("A generator for `gan.model`", "diff"))) == 3
+    models, line_of_import, entry = blocks("A generator for `gan.model`", "python")
+    folder = copy / "src/dancing/pose_to_image"
+    (folder / "linear_gan.py").write_text(models, encoding="utf-8")
+    insert(folder / "models.py", line_of_import, '"""\n')
+    insert(folder / "models.py", entry, "MODELS = Registry(\n    {\n")
+    insert(copy / "src/dancing/params.py", '"linear", ', "class Gan(GanTraining):", "model: Literal[")
     python(
         copy,
         """
@@ -87,7 +100,7 @@ assert len(images) == 8 and images[0].shape == (32, 32, 3)
 
 def test_an_image_system(copy: Path):
     before = {path for path in copy.rglob("*") if path.is_file() or path.is_symlink()}
-    subprocess.run(["bash", "-ec", block("An image system", "")], cwd=copy, check=True)
+    subprocess.run(["bash", "-ec", blocks("An image system", "")[0]], cwd=copy, check=True)
     after = {path for path in copy.rglob("*") if path.is_file() or path.is_symlink()}
     assert {path.parent for path in after - before} == {copy / "pipelines/flowers"}
     assert "train_gan:" in (copy / "pipelines/flowers/dvc.yaml").read_text(encoding="utf-8")

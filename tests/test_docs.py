@@ -32,7 +32,7 @@ def test_networks_have_the_original_documents_parameters(name: str, learned: int
 
 def test_parameters_have_limits_and_meaning():
     table = parameters.parameters("dance", "gan")
-    assert "| `gan.model` | `skeleton` | `skeleton`, `dense`, `none` |" in table
+    assert "| `gan.model` | `skeleton` | `skeleton`, `dense`" in table
     assert "| `gan.r1_weight` | `1e-3` | number, ≥ 0 |" in table
     with pytest.raises(KeyError, match="has no section nonsense"):
         parameters.parameters("dance", "nonsense")

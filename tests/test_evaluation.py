@@ -78,12 +78,12 @@ def result(dataset):
 
 def test_a_song_of_the_library_gets_its_own_dance(dataset):
     own = dataset.pieces[1]
-    danced = Retrieval.fit(dataset).dance(own.audio, own.beats)
+    danced = Retrieval.fit(dataset).generate(own.audio, own.beats)
     assert danced.shape == own.landmarks.shape
     # Body and way are the clip's; size and place are the training part's.
     real, got = (prepare(x, own.visibility, *SIZE) for x in (own.landmarks, danced))
     np.testing.assert_allclose(got.q, real.q, atol=0.02)
-    np.testing.assert_array_equal(danced, Retrieval.fit(dataset).dance(own.audio, own.beats))
+    np.testing.assert_array_equal(danced, Retrieval.fit(dataset).generate(own.audio, own.beats))
 
 
 def test_a_new_song_gets_a_real_dance_on_its_own_beats(dataset):
@@ -99,7 +99,7 @@ def test_a_new_song_gets_a_real_dance_on_its_own_beats(dataset):
 @pytest.mark.parametrize("beats", [[], [3.0]])
 def test_a_song_without_beats_is_danced_in_time(dataset, beats):
     piece = dataset.pieces[-1]
-    danced = Retrieval.fit(dataset).dance(piece.audio, np.array(beats))
+    danced = Retrieval.fit(dataset).generate(piece.audio, np.array(beats))
     motion = prepare(danced, piece.visibility, *SIZE)
     assert danced.shape == (FRAMES, 33, 2)
     assert magnitude(motion) > 0.5 * magnitude(prepare(piece.landmarks, piece.visibility, *SIZE))
@@ -114,7 +114,7 @@ def test_the_shortest_songs_and_clips_do_not_crash(dataset, frames):
 
     for part in (dataset, replace(dataset, pieces=[short(p) if p.split == "test" else p for p in dataset.pieces])):
         piece = short(dataset.pieces[-1])
-        danced = Retrieval.fit(part).dance(piece.audio, piece.beats)
+        danced = Retrieval.fit(part).generate(piece.audio, piece.beats)
         assert np.isfinite(danced).all()
         assert danced.shape == (frames, 33, 2)
     if frames > 1:
@@ -125,7 +125,7 @@ def test_the_shortest_songs_and_clips_do_not_crash(dataset, frames):
 
 def test_joins_are_smooth(dataset):
     piece = dataset.pieces[-1]
-    got = prepare(Retrieval.fit(dataset).dance(piece.audio, piece.beats), piece.visibility, *SIZE)
+    got = prepare(Retrieval.fit(dataset).generate(piece.audio, piece.beats), piece.visibility, *SIZE)
     assert jerk(got) < 2 * jerk(prepare(piece.landmarks, piece.visibility, *SIZE))
 
 

@@ -190,6 +190,7 @@ class Gan(GanTraining):
     l1_weight: NotNegative
     ssim_weight: NotNegative
     person_weight: NotNegative
+    face_weight: NotNegative
 
 
 class NoiseGan(GanTraining):

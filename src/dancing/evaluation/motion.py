@@ -18,9 +18,9 @@ from dancing.metrics.table import (
     AMOUNT,
     Reference,
     Takes,
-    amount_scores,
     motion_row,
     rhythm_row,
+    scores_of,
     song_means,
 )
 from dancing.music_to_pose.beat_warping import warp_to_beats
@@ -94,7 +94,7 @@ def evaluate_motion(
     long = [
         prepared(pose_models["ours"].generate(_at_least(piece.audio, dataset.fps), 0, temperature)) for piece in pieces
     ]
-    rows["ours_60s"] = song_means([[amount_scores(dance, reference)] for dance in long], clips, AMOUNT, seed)
+    rows["ours_60s"] = song_means([[scores_of(dance, reference, AMOUNT)] for dance in long], clips, AMOUNT, seed)
 
     first_takes = {name: [dances[0] for dances in part] for name, part in takes.items()}
     first_takes["real"] = [piece.landmarks for piece in pieces]

@@ -4,7 +4,7 @@ A score is averaged over the takes of a song (its random seeds, its pieces) and 
 the bootstrap, because several takes of one song are not independent. Undefined values are None, null in JSON.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,7 @@ RHYTHM = (
     *(f"tempo_locking_{p}" for p in (*PERIODS, "sum", "z", "rank")), "tempo_share", "tempo_share_null",
     "bas", "bas_null", "bas_gain", "bas_gain_z", "bas_motion", "bas_motion_gain", "f1", "f1_null",
 )  # fmt: skip
-AMOUNT = ("magnitude", "freeze", "jerk", "drift")
-BODY = ("foot_slide", "pfc", "long_bones")
 KINETIC = ("mmd", "mmd_floor", "mmd_ratio", "frechet", "diversity", "multimodality")
-METRICS = (*RHYTHM, *AMOUNT, *BODY, *KINETIC)
 
 FEW = 3  # songs: with fewer, a mean over pairs has no interval, because two songs make a single pair
 FRECHET_RESAMPLES = 100
@@ -77,27 +74,34 @@ class Reference:
         )
 
 
-def amount_scores(motion: Motion, reference: Reference) -> dict[str, float]:
-    """Scores `AMOUNT` of a dance; magnitude and jerk are over those of real dance."""
-    return {
-        "magnitude": magnitude(motion) / reference.magnitude if reference.magnitude > STILL else np.nan,
-        "freeze": freeze_ratio(motion, reference.median_speed),
-        "jerk": jerk(motion) / reference.jerk if reference.jerk > STILL else np.nan,
-        "drift": drift(motion),
-    }
+def _over_real(value: float, real: float) -> float:
+    return value / real if real > STILL else np.nan
 
 
-def body_scores(motion: Motion, reference: Reference) -> dict[str, float]:
-    """Scores `BODY` of a dance: foot sliding, physical foot contact and bone lengths."""
-    return {
-        "foot_slide": foot_slide(motion),
-        "pfc": physical_foot_contact(motion),
-        "long_bones": long_bones(motion, reference.bones),
-    }
+Score = Callable[[Motion, Reference], float]
+#: How much a dance moves; magnitude and jerk are over those of real dance.
+AMOUNT: dict[str, Score] = {
+    "magnitude": lambda dance, real: _over_real(magnitude(dance), real.magnitude),
+    "freeze": lambda dance, real: freeze_ratio(dance, real.median_speed),
+    "jerk": lambda dance, real: _over_real(jerk(dance), real.jerk),
+    "drift": lambda dance, _: drift(dance),
+}
+#: Whether a body could move like that: foot sliding, physical foot contact and bone lengths.
+BODY: dict[str, Score] = {
+    "foot_slide": lambda dance, _: foot_slide(dance),
+    "pfc": lambda dance, _: physical_foot_contact(dance),
+    "long_bones": lambda dance, real: long_bones(dance, real.bones),
+}
+METRICS = (*RHYTHM, *AMOUNT, *BODY, *KINETIC)
+
+
+def scores_of(motion: Motion, reference: Reference, scores: Mapping[str, Score]) -> dict[str, float]:
+    """Return some scores of one dance, such as `AMOUNT` or `BODY`."""
+    return {name: score(motion, reference) for name, score in scores.items()}
 
 
 def song_means(
-    scores: Sequence[Sequence[Mapping[str, float]]], clips: Sequence[str], names: Sequence[str], seed: int
+    scores: Sequence[Sequence[Mapping[str, float]]], clips: Sequence[str], names: Collection[str], seed: int
 ) -> Row:  # fmt: skip
     """Cells of some metrics: means over songs.
 
@@ -218,7 +222,7 @@ def motion_row(
     Raises:
         ValueError: where dances, spectra, beats and clips differ in number.
     """
-    scores = [[amount_scores(take, reference) | body_scores(take, reference) for take in takes] for takes in dances]
+    scores = [[scores_of(take, reference, AMOUNT | BODY) for take in takes] for takes in dances]
     return (
         rhythm_row(dances, spectra, beats, clips, seed)
         | song_means(scores, clips, (*AMOUNT, *BODY), seed)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dancing.body.skeleton import LIMBS, Placement
+from dancing.body.skeleton import LIMBS, Placement, joint_heatmaps
 from dancing.clips.dataset import Dataset
 from dancing.media.pixels import to_uint8
 from dancing.params import Gan
@@ -27,6 +27,7 @@ SAMPLES, VALIDATION = 12, 96  # validation images that are shown after each epoc
 #: neighbours, so that its crops need about the same size.
 CANDIDATES = 4
 LIMB_EXPONENT = 0.25  # of the limbs' heatmaps: strokes get twice as thick
+FACE_THICKNESS = 2  # of the joints' heatmaps in the pixel weights, over that of limbs
 
 
 class PoseToImageTask:
@@ -136,15 +137,22 @@ class SkeletonGanTask(PoseToImageTask):
         if float(torch.rand((), generator=rng)) < JITTER_SHARE:
             conditioning = self.generator.pose_maps(jitter(batch.landmarks, height, width, rng), size)
         fake = self.generator(conditioning, batch.background, batch.coordinates)
-        near_body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** LIMB_EXPONENT  # (B, 1, H, W)
-        pixel_weight = 1 + gan.person_weight * near_body
-        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, pixel_weight))}
+        weight = self._pixel_weight(pose_maps, batch.landmarks)
+        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
         if gan.ssim_weight > 0:
             aux_losses["ssim_loss"] = gan.ssim_weight, ssim_loss(fake, batch.images)
         augmentation = DiffAugment.random(height, width, rng)
         maps = augmentation.maps(pose_maps)
         real = augmentation.images(batch.images)
         return GanBatch((real, maps), (augmentation.images(fake), maps), aux_losses)
+
+    def _pixel_weight(self, pose_maps: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+        """Return the weight of each pixel in the L1 loss, (B, 1, H, W): larger at the dancer, and at face and hands."""
+        height, width = pose_maps.shape[-2:]
+        body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** LIMB_EXPONENT
+        thickness = FACE_THICKNESS * self.generator.config.thickness
+        face = joint_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
+        return 1 + self.gan.person_weight * body + self.gan.face_weight * face
 
 
 def build_task(dataset: Dataset, gan: Gan, device: torch.device) -> PoseToImageTask:
