@@ -70,6 +70,7 @@ VARIANTS = {
     "numbers": Variant(generator=NumbersGenerator),
     "no_background": Variant(generator=BlackBackgroundGenerator),
     "no_ssim": Variant({"ssim_weight": 0.0}),
+    "no_face_weight": Variant({"face_weight": 0.0}),
     "no_r1": Variant({"r1_weight": 0.0}),
 }
 

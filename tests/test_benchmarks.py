@@ -53,7 +53,8 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
     trained = []
 
     def measure(dataset, gan, generator, params):
-        trained.append((gan.epochs, gan.seed, gan.ssim_weight, gan.r1_weight, generator.__name__))
+        weights = gan.ssim_weight, gan.face_weight, gan.r1_weight
+        trained.append((gan.epochs, gan.seed, weights, generator.__name__))
         return (
             dict.fromkeys(gan_ablation.COLUMNS, gan.seed / 2)
             if trained[1:]
@@ -70,13 +71,14 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
     assert values["rows"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.75)
     assert values["spreads"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.5)
     assert 0 < values["rows"]["everything"]["ssim_crop"] < 1
-    assert [seed for _, seed, *_ in trained] == [1, 2] * 5
-    ssim_weight, r1_weight = trained[0][2:4]
-    assert {run[2:] for run in trained} == {
-        (ssim_weight, r1_weight, "SkeletonGenerator"), (ssim_weight, r1_weight, "NumbersGenerator"),
-        (ssim_weight, r1_weight, "BlackBackgroundGenerator"), (0.0, r1_weight, "SkeletonGenerator"),
-        (ssim_weight, 0.0, "SkeletonGenerator"),
-    }  # fmt: skip
+    assert [seed for _, seed, *_ in trained] == [1, 2] * 6
+    ssim, face, r1 = trained[0][2]
+    assert [run[2:] for run in trained[::2]] == [
+        ((ssim, face, r1), "SkeletonGenerator"), ((ssim, face, r1), "NumbersGenerator"),
+        ((ssim, face, r1), "BlackBackgroundGenerator"), ((0.0, face, r1), "SkeletonGenerator"),
+        ((ssim, 0.0, r1), "SkeletonGenerator"), ((ssim, face, 0.0), "SkeletonGenerator"),
+    ]  # fmt: skip
+    assert 0.0 not in (ssim, face, r1)
 
 
 @pytest.mark.slow

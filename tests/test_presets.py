@@ -74,7 +74,9 @@ def test_a_preset_is_laid_over_and_taken_back(project: Path, one: presets.Preset
     told = apply_preset(here, project)
     assert load_params(here.params)
     assert set(told) == {f"{section}.{key}" for section, keys in changes.items() for key in keys}
-    assert values(here.params) == {section: {**keys, **changes.get(section, {})} for section, keys in default.items()}
+    assert values(here.params) == {
+        section: keys and {**keys, **changes.get(section, {})} for section, keys in default.items()
+    }
 
     def comments(text: str) -> list[str]:
         return re.findall("#.*", text)
@@ -133,6 +135,7 @@ def test_presets_do_not_mix(project: Path):
         ("vea:\n  latent_dim: 8\n", ParamsError, "vea: unknown key; did you mean vae?"),
         ("vae:\n  latent_dim: many\n", ParamsError, "vae.latent_dim: expected integer, got 'many'"),
         ("vae:\n  kl_warmup: 50\n", ParamsError, "kl_warmup (50 epochs) is longer than the training"),
+        ("vae: null\n", PresetError, "expected sections such as `data:`"),
         ("vae: 8\n", PresetError, "expected sections such as `data:`"),
         ("# nothing\n", PresetError, "expected sections such as `data:`"),
         ("vae: [\n", PresetError, "not readable as YAML"),
