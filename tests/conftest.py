@@ -164,7 +164,7 @@ def image_params(system: str, **changes: object) -> ImageParams:
     values = yaml.safe_load((ROOT / f"pipelines/{system}/params.yaml").read_text(encoding="utf-8"))
     small = {"batch_size": 6, "epochs": 2, "steps_per_epoch": 2}
     values["gan"] |= small
-    if "vae" in values:
+    if values["vae"]:
         values["vae"] |= small
     if system == "param_tanh":
         values["data"] |= {"height": 32, "width": 48}

@@ -112,10 +112,8 @@ def overlay_preset(text: str, changes: str, name: str = "params.yaml") -> str:
     """
     from dancing.params import ImageParams, Params, parse_params
 
-    values, changed = _sections(text, name), _sections(changes, name)
-    wanted = {
-        section: {**values.get(section, {}), **changed.get(section, {})} for section in [*values, *changed]
-    }  # fmt: skip
+    values, changed = _sections(text, name), _sections(changes, name, empty=False)
+    wanted = values | {section: {**(values.get(section) or {}), **keys} for section, keys in changed.items()}
     parse_params(wanted, name, ImageParams if "images" in wanted.get("data", {}) else Params)
     slots, sources = _slots(text), _slots(changes)
     if absent := sources.keys() - slots.keys():
@@ -202,12 +200,14 @@ def without_preset(root: Path, system: str) -> str:
     return text
 
 
-def _sections(text: str, name: str) -> Values:
+def _sections(text: str, name: str, empty: bool = True) -> Values:
+    """Read the sections of a file; with `empty` some may be null, as in a system without a VAE."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise PresetError(f"{name}: not readable as YAML: {error}") from None
-    if not isinstance(values, dict) or not all(isinstance(section, dict) for section in values.values()):
+    kinds = (dict, type(None)) if empty else dict
+    if not isinstance(values, dict) or not all(isinstance(section, kinds) for section in values.values()):
         raise PresetError(f"{name}: expected sections such as `data:` and `vae:`, each with keys")
     return values
 
@@ -220,7 +220,7 @@ def _slots(text: str) -> dict[str, Slot]:
 def _each_slot(text: str) -> Iterator[tuple[str, Slot]]:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     for section, keys in root.value if root else ():
-        for key, value in keys.value:
+        for key, value in keys.value if isinstance(keys, yaml.MappingNode) else ():
             start, end = value.start_mark.index, value.end_mark.index
             spaces = len(text[end:]) - len(text[end:].lstrip(" "))
             followed = text[end + spaces : end + spaces + 1] == "#"
