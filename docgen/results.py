@@ -160,7 +160,7 @@ MOTION_ROWS = {
     "normal_prior": "`motion`, normal prior",
     "lstm": "`lstm` (the original model)",
     "retrieval": "retrieval of real dance, warped to the beat",
-    "ours_snapped": "`motion` with beat warping",
+    "ours_beat_warped": "`motion` with beat warping",
     "jitter": "white jitter (control)",
     "ours_to_other_music": "`motion`, against other music (chance)",
 }
