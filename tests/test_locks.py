@@ -108,9 +108,11 @@ def check_trace(pipeline: str, stage: str, record: dict[str, list[str]], checkou
     idle = [
         key for key in told["params"] if not any(read == key or read.startswith(f"{key}.") for read in record["params"])
     ]
-    assert not idle, f"{pipeline}/{stage} doesn't read {idle}"
+    assert set(idle) <= SOMETIMES.get((pipeline, stage), set()), f"{pipeline}/{stage} doesn't read {idle}"
 
 
+#: Keys that a stage reads with some params only: the layout "comparison" shows the clip itself.
+SOMETIMES = {("dance", "render"): {"data.clips", "data.fit"}}
 TINY = {
     "data": {"val": 0.2, "test": 0.2},
     "vae": {"epochs": 1, "steps_per_epoch": 2, "batch_size": 4, "kl_warmup": 0},
