@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
@@ -24,6 +24,9 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
 
 from dancing.params import System
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Without these lines, MLflow prints thirty lines about schema migrations, and hints about pickled models.
 logging.getLogger("mlflow").setLevel(logging.ERROR)
@@ -79,7 +82,7 @@ class StageRun:
         """Log an image (H, W, 3) uint8 RGB; MLflow shows the images of a `key` with a slider over steps."""
         mlflow.log_image(picture, key=key, step=step)
 
-    def model(self, model: Any, name: str, signature: ModelSignature) -> None:
+    def model(self, model: "nn.Module", name: str, signature: ModelSignature) -> None:
         """Log a torch module, so that `mlflow.pytorch.load_model` can load it.
 
         Args:
