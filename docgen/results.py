@@ -224,8 +224,8 @@ TABLES: dict[str, Table] = {
         }),
         REAL_DANCER,
     ),
-    "gan_parts_demo": Table(_parts("demo", ("everything", "no_previous", "no_r1")), PARTS_COLUMNS),
-    "gan_parts_real": Table(_parts("real", ("everything", "no_previous")), PARTS_COLUMNS),
+    "gan_parts_demo": Table(_parts("demo", ("everything", "no_previous", "no_feature_matching", "no_r1")), PARTS_COLUMNS),
+    "gan_parts_real": Table(_parts("real", ("everything", "no_previous", "no_feature_matching")), PARTS_COLUMNS),
     "gan_ablation_earlier": Table(
         _under("gan_ablation_earlier.rows", {
             "everything": "everything",
