@@ -26,6 +26,8 @@ def _watch(params) -> None:
         fields = type(self).model_fields
         if isinstance(value, params.Section) and name in fields:
             sections[id(value)] = name
+        elif isinstance(self, params.System) and name in fields:
+            _read.add(name)  # a section that is null
         elif section := sections.get(id(self)):
             if name == "model_dump":  # of some or of all keys
                 _read.add(f"{section}.*")
