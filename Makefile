@@ -13,7 +13,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A process a core, each with a file of tests at a time: fixtures are made once a file. One thread a process: the tests'
 # models are so small that a second thread costs as much as it does.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast ui setup check ci hooks docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo

@@ -35,6 +35,14 @@ STANDING = {
 }  # fmt: skip
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """A process a core that this process may use: pytest-xdist counts all of the machine, also in a container."""
+    from joblib import cpu_count
+
+    return min(cpu_count(), 8)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pipeline's tests first: they take longest, and with several processes the others run beside them."""
     if "PYTEST_XDIST_WORKER" in os.environ:

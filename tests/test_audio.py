@@ -1,5 +1,9 @@
 """Features of sound lie on the clock of the pictures, and beats where they are heard."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -128,3 +132,14 @@ def test_stack_has_the_columns_it_names():
 def test_samples_that_are_no_sound_are_refused(samples):
     with pytest.raises(ValueError, match="finite numbers"):
         extract(samples, 30, n_mfcc=13)
+
+
+@pytest.mark.slow
+def test_processes_that_compile_at_once(tmp_path):
+    """After a fresh install, two stages at once broke librosa for good: each later use was a segmentation fault."""
+    code = "import numpy as np; from dancing.media.audio import extract; extract(np.zeros(46080, 'f4'), 30, 13)"
+    fresh = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for count in (3, 1):  # at once, and later
+        processes = [subprocess.Popen([sys.executable, "-c", code], env=fresh) for _ in range(count)]
+        assert [process.wait() for process in processes] == [0] * count
+    assert list(tmp_path.rglob("*.nbi"))  # numba's cache was there

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dancing.body import skeleton
-from dancing.media import video
+from dancing.media import audio, video
 from dancing.metrics.motion import prepare
 from dancing.metrics.rhythm import beat_alignment, beat_f1
 from data.demo import body as bodies
@@ -160,6 +160,7 @@ def test_landmarks_are_mediapipe_s():
 
 
 def test_librosa_hears_tempo_and_beats(dances):
+    audio.load_compiled_functions()
     for song, _ in dances[::2]:
         sound = librosa.resample(song.sound.mean(axis=1), orig_sr=SAMPLE_RATE, target_sr=22050)
         tempo = float(np.atleast_1d(librosa.feature.tempo(y=sound, sr=22050))[0])

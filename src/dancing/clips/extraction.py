@@ -251,8 +251,6 @@ def extract_folder(
         stale.unlink()
 
     files = {name: cache_dir / f"{_key(path, settings)}.npz" for name, path in clips.items()}
-    if not all(file.exists() for file in files.values()):
-        audio.warm_up()
     parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(jobs), len(clips)), return_as="generator")
     results = parallel(joblib.delayed(_extract_cached)(path, settings, files[name]) for name, path in clips.items())
     reports = []

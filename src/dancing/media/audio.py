@@ -6,10 +6,15 @@ Audio is sampled at ``fps * 512`` Hz, so that a hop of 512 samples is one frame.
 
 from __future__ import annotations
 
+import functools
+import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import librosa
 import numpy as np
+from filelock import FileLock
 
 from dancing.media import downbeats
 
@@ -81,7 +86,25 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
     samples = np.asarray(samples, np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise ValueError(f"samples must be one channel (n,) of finite numbers, got shape {samples.shape}")
-    T = len(samples) // HOP if n_frames is None else n_frames
+    load_compiled_functions()
+    return _extract(samples, fps, n_mfcc, len(samples) // HOP if n_frames is None else n_frames)
+
+
+@functools.cache
+def load_compiled_functions() -> None:
+    """Load the functions that numba compiles for librosa, one process at a time; the first ever compiles them.
+
+    Numba caches a function in two files. If two processes compile at the same time, the files may not match, and from
+    then on every process that loads them ends in a segmentation fault (numba issue 10128). `extract` calls this; whoever
+    uses librosa without it has to call it first.
+    """
+    clicks = np.zeros(sample_rate_of(30) * 3, np.float32)
+    clicks[:: sample_rate_of(30) // 2] = 1.0
+    with FileLock(Path(tempfile.gettempdir(), f"librosa-compiles-{os.getuid()}.lock")):
+        _extract(clicks, 30, n_mfcc=13, T=90)
+
+
+def _extract(samples: np.ndarray, fps: float, n_mfcc: int, T: int) -> AudioFeatures:
     length = max(T * HOP + N_FFT // 2, N_FFT)  # up to the end of the window of the last frame
     sound = librosa.util.fix_length(samples, size=length)
     rate = sample_rate_of(fps)
@@ -107,17 +130,6 @@ def extract(samples: np.ndarray, fps: float, n_mfcc: int, n_frames: int | None =
         beats=beats,
         tempo=float(60 / np.median(np.diff(beats))) if len(beats) > 1 else 0.0,
     )
-
-
-def warm_up() -> None:
-    """Compile the numba functions that `extract` uses. Call it before several processes call `extract`.
-
-    After a fresh install, numba compiles them at their first use and caches them on disk. Two processes that do so at
-    the same time can crash (a worker ended with a segmentation fault).
-    """
-    clicks = np.zeros(sample_rate_of(30) * 3, np.float32)
-    clicks[:: sample_rate_of(30) // 2] = 1.0
-    extract(clicks, 30, n_mfcc=13)
 
 
 def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
