@@ -95,8 +95,8 @@ def load_compiled_functions() -> None:
     """Load the functions that numba compiles for librosa, one process at a time; the first ever compiles them.
 
     Numba caches a function in two files. If two processes compile at the same time, the files may not match, and from
-    then on every process that loads them ends in a segmentation fault (numba issue 10128). `extract` calls this; whoever
-    uses librosa without it has to call it first.
+    then on every process that loads them ends in a segmentation fault (numba issue 10128). `extract` calls this. Code
+    that uses librosa without `extract` has to call it first.
     """
     clicks = np.zeros(sample_rate_of(30) * 3, np.float32)
     clicks[:: sample_rate_of(30) // 2] = 1.0
