@@ -88,7 +88,7 @@ def _read(model: Path, song: Path) -> tuple[float, float]:
 
 
 def _compose(path: Path, seconds: int) -> None:
-    from dancing.media.video import write_audio
+    from dancing.media.sound import write_audio
     from data.demo.music import SAMPLE_RATE, compose
 
     write_audio(path, compose(BPM, seconds, np.random.default_rng(0)).sound, SAMPLE_RATE)

@@ -104,7 +104,7 @@ def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:
 
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], int]:
     """Return two jobs, generating the images of a video and rendering all of it, and the number of frames."""
-    from dancing.media.video import VideoWriter
+    from dancing.media.video_writer import VideoWriter
     from dancing.params import load_dance_params
     from dancing.render import panels
 

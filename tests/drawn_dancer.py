@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dancing.media.video import VideoWriter
+from dancing.media.video_writer import VideoWriter
 
 SHOULDERS, HIPS = ((0.66, 0.29), (0.34, 0.29)), ((0.59, 0.54), (0.41, 0.54))  # left, right, as fractions of the picture
 SKIN, SHIRT, TROUSERS, SHADE = (225, 180, 150), (180, 60, 60), (40, 50, 90), (30, 30, 30)

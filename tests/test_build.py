@@ -13,7 +13,7 @@ from dancing.clips.dataset import Dataset, open_dataset, write_dataset
 from dancing.clips.extraction import ExtractionSettings, extract_folder
 from dancing.media import audio
 from dancing.media.framing import Framing
-from dancing.media.video import VideoWriter
+from dancing.media.video_writer import VideoWriter
 from dancing.params import Data
 
 SETTINGS = ExtractionSettings(30, 4, 5.0, 0.5, 1.0, 0.5)

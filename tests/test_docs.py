@@ -10,7 +10,7 @@ from conftest import ROOT
 from PIL import Image
 
 from benchmarks.common import write_record
-from dancing.media.video import VideoWriter
+from dancing.media.video_writer import VideoWriter
 from docgen import check, fill, moving_picture, networks, parameters
 
 

@@ -16,7 +16,7 @@ from dancing.clips.extraction import (
     extract_folder,
     list_clips,
 )
-from dancing.media.video import MediaError
+from dancing.media.container import MediaError
 
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=13, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
 DANCE = [draw(k / 5) for k in range(36)]

@@ -11,7 +11,8 @@ from PIL import Image
 from dancing.errors import UserError
 from dancing.evaluation import figures
 from dancing.evaluation.motion import MotionResult
-from dancing.media.video import probe, read_audio, write_audio
+from dancing.media.sound import read_audio, write_audio
+from dancing.media.video import probe
 from dancing.metrics.rhythm import STRETCHES, WRONG
 from dancing.render import panels, plots
 

@@ -7,7 +7,8 @@ import pytest
 from conftest import image_params
 from recipes import train_noise_gan
 
-from dancing.media.video import probe, write_audio
+from dancing.media.sound import write_audio
+from dancing.media.video import probe
 from dancing.noise_to_image.inference import load_models
 from dancing.render import latent_walk
 

@@ -15,7 +15,8 @@ from dancing.body.mocap import Capture, LandmarkFileError
 from dancing.clips import build
 from dancing.clips.dataset import open_dataset, write_dataset
 from dancing.clips.extraction import ExtractionSettings, extract_clip, extract_folder, list_clips
-from dancing.media.video import MediaError, write_audio
+from dancing.media.container import MediaError
+from dancing.media.sound import write_audio
 from dancing.params import Data
 
 RATE = 48_000

@@ -14,7 +14,8 @@ from conftest import ROOT, smoke_params
 from test_locks import check_trace
 
 from dancing.clips.dataset import open_dataset
-from dancing.media.video import probe, read_audio, write_audio
+from dancing.media.sound import read_audio, write_audio
+from dancing.media.video import probe
 from data.demo import make
 
 pytestmark = pytest.mark.slow

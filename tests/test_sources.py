@@ -14,7 +14,7 @@ from PIL import Image
 
 from dancing.errors import UserError
 from dancing.h5 import SPLITS
-from dancing.media.video import VideoWriter
+from dancing.media.video_writer import VideoWriter
 from dancing.noise_to_image.dataset import open_images, write_images
 from dancing.noise_to_image.sources import (
     ImageError,

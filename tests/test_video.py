@@ -10,7 +10,10 @@ import av
 import numpy as np
 import pytest
 
-from dancing.media.video import _QUEUE, MediaError, VideoWriter, probe, read_audio, read_frames, write_audio
+from dancing.media.container import MediaError
+from dancing.media.sound import read_audio, write_audio
+from dancing.media.video import probe, read_frames
+from dancing.media.video_writer import _QUEUE, VideoWriter
 
 RATE = 15_360
 
@@ -269,7 +272,7 @@ def encoders() -> list[threading.Thread]:
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 29])
 def test_what_the_encoders_thread_raises_arrives_and_nothing_is_left(tmp_path, monkeypatch, after):
-    def fail(self: VideoWriter, _):
+    def fail(self: VideoWriter):
         if self._encoded > after:
             raise MediaError("no space left")
 

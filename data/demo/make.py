@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 import stages  # noqa: F401
 from dancing.files import atomic_write
-from dancing.media.video import VideoWriter, write_audio
+from dancing.media.sound import write_audio
+from dancing.media.video_writer import VideoWriter
 from data.demo.camera import Camera
 from data.demo.dance import perform, plan
 from data.demo.dancer import draw_frames

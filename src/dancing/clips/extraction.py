@@ -21,9 +21,10 @@ from dancing.body.detection import PoseTrack
 from dancing.body.mocap import LandmarkFileError
 from dancing.errors import UserError
 from dancing.files import atomic_write
-from dancing.media import audio, downbeats, video
+from dancing.media import audio, video
 from dancing.media.audio import AudioFeatures
-from dancing.media.video import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
+from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
+from dancing.media.sound import read_audio
 
 LANDMARK_SUFFIX = ".npz"
 #: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
@@ -124,7 +125,7 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
     """Audio samples (n,), poses, and the properties of the file for the report."""
     info = video.probe(path)
     _check_length(info.duration, settings)
-    sound = video.read_audio(path, audio.sample_rate_of(settings.fps))
+    sound = read_audio(path, audio.sample_rate_of(settings.fps))
     track = detection.track(
         video.read_frames(path, settings.fps),
         settings.fps,
@@ -160,7 +161,7 @@ def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray,
         )
     capture = mocap.read(landmarks)
     rate = audio.sample_rate_of(settings.fps)
-    sound = video.read_audio(path, rate)
+    sound = read_audio(path, rate)
     song = len(sound) / rate  # s
     common = min(song, capture.duration)
     _check_length(common, settings)
@@ -285,8 +286,9 @@ def _key(path: Path, settings: ExtractionSettings) -> str:
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     capture = path.with_suffix(LANDMARK_SUFFIX)  # used for songs only, not for videos
     landmarks = [capture] if path.suffix.lower() in AUDIO_SUFFIXES and capture.is_file() else []
-    code = (video.__file__, audio.__file__, downbeats.__file__, detection.__file__, mocap.__file__, __file__)
-    for source in [*map(Path, code), path, *landmarks]:
+    folders = Path(video.__file__).parent, Path(detection.__file__).parent
+    code = [*(file for folder in folders for file in sorted(folder.glob("*.py"))), Path(__file__)]
+    for source in [*code, path, *landmarks]:
         with source.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -16,8 +16,10 @@ from dancing.errors import UserError
 from dancing.evaluation.common import held_out
 from dancing.evaluation.images import ImageResult
 from dancing.evaluation.motion import MotionResult
+from dancing.media.container import MediaError
 from dancing.media.song import SOUND_RATE
-from dancing.media.video import MediaError, VideoWriter, read_audio
+from dancing.media.sound import read_audio
+from dancing.media.video_writer import VideoWriter
 from dancing.metrics.image import as_tensor, inside, ssim
 from dancing.metrics.motion import FPS, prepare
 from dancing.metrics.rhythm import PERIODS, STRETCHES, WRONG, body_speed

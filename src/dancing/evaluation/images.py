@@ -16,7 +16,8 @@ from dancing.body import detection
 from dancing.clips.dataset import Dataset
 from dancing.evaluation.common import held_out
 from dancing.features.feature_distance import REFERENCE_IMAGES, FeatureDistance
-from dancing.media.video import VideoWriter, read_frames
+from dancing.media.video import read_frames
+from dancing.media.video_writer import VideoWriter
 from dancing.metrics import image, image_table
 from dancing.metrics.bootstrap_cells import Row
 from dancing.metrics.controls import nearest_poses

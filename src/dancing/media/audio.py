@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,7 @@ _BEAT_LAG_S = 0.009
 # BPM gives the same tempo with both.
 _LIKELY_BPM = 100.0
 _TEMPO_WINDOW_S, _TEMPO_BLOCK = 8.0, 4096
+_SPECTRUM_BLOCK = 2**23  # samples in the windows of the spectra that are in memory at once
 _SLOWEST_BPM = 72.0  # a lower estimate is doubled: it found only every other beat that people move to
 _QUIET_S = 1.0  # silence added at both ends: the tracker misplaces beats that are close to an end
 _NEARNESS_S = 0.1  # beat_nearness falls to 1/e at this distance from the beat
@@ -109,10 +111,12 @@ def _extract(samples: np.ndarray, fps: float, n_mfcc: int, T: int) -> AudioFeatu
     sound = librosa.util.fix_length(samples, size=length)
     rate = sample_rate_of(fps)
 
-    power = np.abs(librosa.stft(sound, n_fft=N_FFT, hop_length=HOP)) ** 2  # (1 + N_FFT / 2, frames)
-    mel = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=rate))
-    mfcc = librosa.feature.mfcc(S=mel, n_mfcc=n_mfcc)
-    chroma = librosa.feature.chroma_stft(S=power, sr=rate, tuning=0.0)
+    mels, chromas = [], []
+    for power in _power_spectra(sound, N_FFT, HOP):
+        mels.append(librosa.feature.melspectrogram(S=power, sr=rate))
+        chromas.append(librosa.feature.chroma_stft(S=power, sr=rate, tuning=0.0))
+    mfcc = librosa.feature.mfcc(S=librosa.power_to_db(np.concatenate(mels, axis=1)), n_mfcc=n_mfcc)
+    chroma = np.concatenate(chromas, axis=1)
 
     envelope, bass, times = _onset_envelopes(sound, rate)
     beats = _track_beats(envelope, rate, T / fps)
@@ -132,6 +136,16 @@ def _extract(samples: np.ndarray, fps: float, n_mfcc: int, T: int) -> AudioFeatu
     )
 
 
+def _power_spectra(sound: np.ndarray, n_fft: int, hop: int) -> Iterator[np.ndarray]:
+    """Power spectra of all frames, (1 + n_fft / 2, frames), in blocks: a song of an hour would take gigabytes."""
+    padded = np.pad(sound, n_fft // 2)
+    count, block = 1 + len(sound) // hop, _SPECTRUM_BLOCK // n_fft
+    for first in range(0, count, block):
+        last = min(first + block, count) - 1
+        samples = padded[first * hop : last * hop + n_fft]
+        yield np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop, center=False)) ** 2
+
+
 def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Onset strength of all bands (scaled: a strong onset is 1) and of the bass, and their times in s, (m,) each."""
     loudest = np.abs(sound).max()
@@ -139,10 +153,11 @@ def _onset_envelopes(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarr
     times = np.arange(1 + len(sound) // _FINE_HOP) * _FINE_HOP / rate - _BEAT_LAG_S
     if loudest < _SILENCE:
         return np.zeros(len(times), np.float32), np.zeros(len(times), np.float32), times
-    mel = librosa.feature.melspectrogram(
-        y=sound / loudest, sr=rate, n_fft=n_fft, hop_length=_FINE_HOP, n_mels=_FINE_MELS
-    )
-    bands = librosa.power_to_db(mel)
+    mels = [
+        librosa.feature.melspectrogram(S=power, sr=rate, n_mels=_FINE_MELS)
+        for power in _power_spectra(sound / loudest, n_fft, _FINE_HOP)
+    ]
+    bands = librosa.power_to_db(np.concatenate(mels, axis=1))
     low = librosa.mel_frequencies(_FINE_MELS + 2, fmax=rate / 2)[1:-1] < _BASS_HZ  # by centre frequency
     options = {"sr": rate, "hop_length": _FINE_HOP, "n_fft": n_fft}
     envelope = librosa.onset.onset_strength(S=bands, **options)

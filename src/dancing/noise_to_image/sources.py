@@ -19,8 +19,9 @@ from PIL import Image, ImageOps
 
 from dancing.errors import UserError
 from dancing.h5 import Split
+from dancing.media.container import VIDEO_SUFFIXES, MediaError
 from dancing.media.framing import Framing
-from dancing.media.video import VIDEO_SUFFIXES, MediaError, probe, read_frames
+from dancing.media.video import probe, read_frames
 from dancing.params import ImageData
 
 #: Largest factor by which an image is enlarged; a smaller image is skipped, as it would be blurred.

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dancing.media.song import SOUND_RATE, read_song
-from dancing.media.video import VideoWriter
+from dancing.media.video_writer import VideoWriter
 from dancing.noise_to_image.inference import NoiseToImage
 from dancing.params import ImageRender
 from dancing.render.plots import still
@@ -90,7 +90,7 @@ def write_walk(out: Path, samplers: Mapping[str, NoiseToImage], render: ImageRen
     stills = []
     wanted = set(np.linspace(0, frames - 1, 10).astype(int))
     with VideoWriter(
-        out, render.fps, width, height, None if song is None else song.sound, SOUND_RATE, render.quality
+        out, render.fps, width, height, None if song is None else song.sound(), SOUND_RATE, render.quality
     ) as video:
         for k in tqdm(range(frames), desc="render", unit=" frames", disable=None):
             rows = first if k == 0 else [next(stream) for stream in streams]

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
+from dancing.media.container import VIDEO_SUFFIXES
 from dancing.media.song import SOUND_RATE, Song
-from dancing.media.video import VIDEO_SUFFIXES, VideoWriter
+from dancing.media.video_writer import VideoWriter
 from dancing.music_to_pose.inference import MusicToPose
 from dancing.params import Params
 from dancing.pose_to_image.inference import PoseToImage
@@ -84,7 +85,7 @@ class DanceVideo:
         on_sheet = set(np.linspace(0, frames - 1, render.stills).astype(int))
         stills, start = [], time.perf_counter()
         with VideoWriter(
-            out, self.fps, width=len(shown) * self.width, height=render.height, audio=self.song.sound,
+            out, self.fps, width=len(shown) * self.width, height=render.height, audio=self.song.sound(),
             sample_rate=SOUND_RATE, crf=render.quality,
         ) as video:  # fmt: skip
             bar = tqdm(self.images(shown), desc="render", total=frames, unit=" frames", disable=None)
