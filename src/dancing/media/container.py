@@ -56,26 +56,17 @@ class Timeline:
 
     Attributes:
         starts: (n,) float64 seconds, of the packets that are presented; empty if the file has no timestamps.
-        ends: (n,) float64 seconds; where the file does not state a duration, from the average rate.
         zero: seconds, exactly: the first start.
+        end: seconds, of the end of the last packet; infinite if the file has no timestamps.
         decoding: the presentation times are missing or out of order, so that decoding times stand for them.
         strays: number of packets whose timestamps are ignored, because they jump far away from all others.
     """
 
     starts: np.ndarray
-    ends: np.ndarray
     zero: Fraction
+    end: float
     decoding: bool
     strays: int
-
-    @property
-    def end(self) -> float:
-        """Seconds, of the end of the last packet; infinite if the file has no timestamps."""
-        if not len(self.starts):
-            return np.inf
-        # Where the next timestamp is a stray, the last duration reaches up to it.
-        longest = self.usual if self.strays else GAP_S
-        return float(self.starts[-1] + min(self.ends[-1] - self.starts[-1], longest))
 
     @property
     def usual(self) -> float:
@@ -182,7 +173,6 @@ def _timeline(path: str, stream: MediaStream, packets: list, decoding: bool) -> 
     """Sort and check the timestamps of a stream's packets. Raises MediaError if they jump or start over."""
     base = time_base(stream)
     rate = None if isinstance(stream, AudioStream) else stream.average_rate or stream.guessed_rate
-    usual = max(1, round(1 / (Fraction(rate or 25) * base)))
     decoded = np.array([dts for _, dts, _ in packets if dts is not None], np.int64)
     back = np.flatnonzero(np.diff(decoded) * float(base) < -_BACK_S)
     if len(back):
@@ -193,18 +183,25 @@ def _timeline(path: str, stream: MediaStream, packets: list, decoding: bool) -> 
         )
     stamps = [dts if decoding or pts is None else pts for pts, dts, _ in packets]
     spans = sorted(
-        (stamp, duration or usual) for stamp, (_, _, duration) in zip(stamps, packets, strict=True) if stamp is not None
+        (stamp, duration) for stamp, (_, _, duration) in zip(stamps, packets, strict=True) if stamp is not None
     )
     if not spans:
-        return Timeline(np.zeros(0), np.zeros(0), Fraction(0), decoding, 0)
+        return Timeline(np.zeros(0), Fraction(0), np.inf, decoding, 0)
     starts, durations = np.array(spans, np.float64).T * float(base)
     kept = _without_strays(path, stream, starts)
+    strays = len(starts) - (kept.stop - kept.start)
+    starts, last = starts[kept], min(float(durations[kept][-1]), GAP_S)
+    step = float(starts[-1] - starts[0]) / (len(starts) - 1) if len(starts) > 1 else 1 / float(rate or 25)
+    # Decoding times state no durations, and the duration before a stray reaches up to it. Packets without a time may be
+    # the last ones.
+    if decoding or strays or not last:
+        last = step * (1 + len(packets) - len(starts))
     return Timeline(
-        starts=starts[kept],
-        ends=(starts + durations)[kept],
+        starts=starts,
         zero=spans[kept.start][0] * base,
+        end=float(starts[-1]) + last,
         decoding=decoding,
-        strays=len(starts) - (kept.stop - kept.start),
+        strays=strays,
     )
 
 

@@ -5,8 +5,8 @@ The colours of all results are BT.709 with full range, as of an ordinary screen.
 
 from __future__ import annotations
 
-import struct
 from functools import cache
+from typing import cast
 
 import av
 import cv2
@@ -111,7 +111,7 @@ def _display_matrix(picture: av.VideoFrame) -> np.ndarray:
     side_data = picture.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return np.eye(2)
-    values = np.array(struct.unpack("=9i", bytes(side_data)), np.float64).reshape(3, 3)
+    values = np.frombuffer(cast(bytes, side_data), np.int32).astype(np.float64).reshape(3, 3)
     return values[:2, :2] / 2**16
 
 

@@ -136,7 +136,7 @@ def _notes(first: av.VideoFrame, times: Timeline) -> Iterator[str]:
     if is_hdr(first):
         yield "high dynamic range: brighter than white is shown as white"
     if times.strays:
-        yield f"{times.strays} pictures with broken timestamps: shown right after the ones before them"
+        yield f"broken timestamps, ignored: {times.strays} of {len(times.starts) + times.strays}"
     for start, stop in times.gaps():
         yield f"no new picture from {start:.1f} s to {stop:.1f} s: this part is left out"
 
@@ -155,7 +155,7 @@ class _Clock:
     """The times of decoded pictures in seconds after zero, in order of presentation."""
 
     def __init__(self, stream: VideoStream, times: Timeline) -> None:
-        self.base, self.times = time_base(stream), times
+        self.base, self.times, self.rate = time_base(stream), times, _rate(stream)
         self.first_dts: int | None = None
         self.latest: Fraction | None = None
 
@@ -172,6 +172,13 @@ class _Clock:
         self.latest = time
         return time
 
+    def usual(self, picture: av.VideoFrame) -> Fraction:
+        """Return the display time of a picture in seconds."""
+        if self.times.decoding and len(self.times.starts) > 1:  # such files don't state durations, or wrong ones
+            return Fraction(self.times.usual).limit_denominator(10**6)
+        stated = picture.duration * self.base if picture.duration else 1 / self.rate
+        return min(stated, Fraction(GAP_S))
+
     def _fits(self, time: Fraction | None) -> bool:
         ends = self.times.end - float(self.times.zero)
         return time is not None and (0 if self.latest is None else self.latest) <= time <= ends
@@ -187,19 +194,13 @@ def _timed_pictures(
         if shown is None:
             start = appears or Fraction(0)
         else:
-            start = start + _duration(shown, stream) if appears is None else max(appears, start)
+            start = start + clock.usual(shown) if appears is None else max(appears, start)
             yield start, shown
         shown = picture
     if shown is not None:
-        end = start + _duration(shown, stream)
+        end = start + clock.usual(shown)
         known = Fraction(times.end).limit_denominator(10**6) - times.zero if len(times.starts) else end
         yield max(start, min(end, known)), shown
-
-
-def _duration(picture: av.VideoFrame, stream: VideoStream) -> Fraction:
-    """Display time of a picture in seconds; where the file does not state it, from the average rate."""
-    stated = picture.duration * time_base(stream) if picture.duration else 1 / _rate(stream)
-    return min(stated, Fraction(GAP_S))
 
 
 def _rate(stream: VideoStream) -> Fraction:
