@@ -1,5 +1,6 @@
 """Files as phones, converters and downloads leave them: right, or refused with the place and the reason."""
 
+import resource
 import struct
 from fractions import Fraction
 from itertools import product
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from dancing.media.container import MediaError
-from dancing.media.sound import SILENCE, read_audio, stream_audio, write_audio
+from dancing.media.sound import SILENCE, read_audio, silences, stream_audio, write_audio
 from dancing.media.video import probe, read_frames
 
 pytestmark = pytest.mark.slow  # all write and read clips
@@ -234,6 +235,23 @@ def test_matrix_and_range_of_the_file_are_followed(tmp_path, space, coded, full)
     assert np.abs(shown.reshape(-1, 3).mean(axis=0) - wanted).max() < 4
 
 
+def test_a_bomb_is_not_decoded(tmp_path):
+    """A few hundred bytes that declare 30000 x 30000 px."""
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(0), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    at = content.index(b"\xff\xc0\x00\x11\x08") + 5  # the start of the frame, in the JPEG
+    path.write_bytes(content[:at] + struct.pack(">HH", 30_000, 30_000) + content[at + 4 :])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MediaError, match=r"none of its pictures decodes|30000 x 30000 px"):
+        next(read_frames(path, 30))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
 # ----------------------------------------------------------------------------------------------------------- streams
 
 
@@ -281,6 +299,12 @@ def test_silence_is_refused(tmp_path):
     path = write_tracks(tmp_path / "a.mka", (0, 0))
     with pytest.raises(MediaError, match="its sound is silence"):
         read_audio(path, RATE)
+
+
+def test_silences_within_the_sound():
+    sound = tone(10, RATE)
+    sound[3 * RATE : 6 * RATE], sound[7 * RATE : 8 * RATE] = 0, 0
+    assert silences(sound, RATE, 13) == [pytest.approx((3, 6), abs=0.02), pytest.approx((10, 13), abs=0.02)]
 
 
 def test_channels_that_cancel(tmp_path):

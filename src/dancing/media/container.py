@@ -39,6 +39,8 @@ _LONGEST_GAP_S = 10.0
 _STRAY = 0.02
 _BACK_S = 1.0  # decoding times that run back further: a second recording was appended
 _TRIED_PICTURES = 32  # decoded to see whether presentation times are in order
+#: Larger pictures are refused: a small file can declare a size that fills the memory.
+MAX_PIXELS = 2**26
 _NO_PICTURE = (
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 )  # cover art and thumbnails, which are stored as video streams
@@ -129,6 +131,9 @@ def _scan(path: str, modified: int, size: int) -> Scan:
         video = _best_video([s for s in used if isinstance(s, VideoStream)], packets)
         audio = _best_first([s for s in used if isinstance(s, AudioStream)], container)
         chosen: list[MediaStream] = [*([video] if video else []), *audio]
+        if video and video.codec_context.width * video.codec_context.height > MAX_PIXELS:
+            shape = f"{video.codec_context.width} x {video.codec_context.height}"
+            raise MediaError(f"{path}: pictures of {shape} px, over {MAX_PIXELS // 10**6} million: scale it down")
         disordered = video is not None and _disordered(path, video.index)
         return Scan(
             video=None if video is None else video.index,
@@ -231,7 +236,7 @@ def opened(path: str | os.PathLike) -> Iterator[InputContainer]:
     if not Path(path).is_file():
         raise _missing(path)
     try:
-        container = av.open(os.fspath(path), metadata_errors="replace")
+        container = av.open(os.fspath(path), metadata_errors="replace", options={"max_pixels": str(MAX_PIXELS)})
     except PermissionError as error:
         raise _missing(path, error) from None
     except (av.FFmpegError, UnicodeError) as error:
@@ -273,6 +278,8 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoF
 def decode(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame]: ...
 def decode(container: InputContainer, stream: MediaStream) -> Iterator[object]:
     """The decoded frames of a stream in order of presentation; damaged packets are skipped."""
+    if isinstance(stream, VideoStream):
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     for packet in packets_of(container, stream):
         try:
             frames = packet.decode()

@@ -23,6 +23,7 @@ _BT2020_TO_BT709 = np.array(
 )
 _HD_HEIGHT, _HD_WIDTH = 576, 1024  # a larger picture whose colours are not labelled is BT.709, as players assume
 _LEVELS = 2**16
+_WIDEST_PIXEL = 8.0  # width by height; a file that states more extreme pixels is wrong
 
 
 def rgb(picture: av.VideoFrame, pixel_aspect: float) -> np.ndarray:
@@ -35,7 +36,8 @@ def rgb(picture: av.VideoFrame, pixel_aspect: float) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB, read-only.
     """
-    width = max(1, round(picture.width * pixel_aspect))
+    plausible = 1 / _WIDEST_PIXEL <= pixel_aspect <= _WIDEST_PIXEL
+    width = max(1, round(picture.width * (pixel_aspect if plausible else 1)))
     array = np.ascontiguousarray(_oriented(_screen_colours(picture, width), _display_matrix(picture)))
     array.flags.writeable = False
     return array

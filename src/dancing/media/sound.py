@@ -28,6 +28,7 @@ _SOUND_CONTAINERS = {".wav": "wav", ".mp3": "mp3", ".m4a": "ipod", ".flac": "fla
 _SOUND_GAP_S = 0.05  # a larger jump of the timestamps is a gap, a smaller one is rounding
 #: Audio that never exceeds it is silence: -80 dBFS.
 SILENCE = 1e-4
+SILENCE_S = 2.0  # seconds; a longer silence is no rest within the music
 _LOUDEST = 100.0  # +40 dBFS; samples beyond are no sound, but numbers of another kind or broken data
 #: Channels cancel each other if their mean has less than this share of the power of the loudest one (-20 dB).
 _CANCELLED = 0.01
@@ -89,6 +90,26 @@ def stream_audio(path: str | os.PathLike, sample_rate: int, seconds: float | Non
     """
     stream, _ = _track(path)
     yield from _blocks(path, stream, sample_rate, "stereo", seconds)
+
+
+def silences(samples: np.ndarray, sample_rate: int, duration: float) -> list[tuple[float, float]]:
+    """Find the stretches without sound that last `SILENCE_S` at least.
+
+    Args:
+        samples: (n,), as `read_audio` returns them.
+        sample_rate: Hz.
+        duration: seconds, of the picture; after the end of the samples there is silence.
+
+    Returns:
+        From and to, in seconds.
+    """
+    block = sample_rate // 100
+    count = max(round(duration * sample_rate) // block, 1)
+    padded = np.zeros(count * block, np.float32)
+    padded[: len(samples)] = samples[: len(padded)]
+    silent = np.abs(padded).reshape(count, block).max(axis=1) < SILENCE
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], silent, [False]]))).reshape(-1, 2) * block / sample_rate
+    return [(float(start), float(stop)) for start, stop in edges if stop - start >= SILENCE_S]
 
 
 def _track(path: str | os.PathLike) -> tuple[int, list[str]]:
