@@ -11,6 +11,7 @@ import pytest
 
 from dancing.body import skeleton
 from dancing.media import audio, video
+from dancing.media.sound import read_audio
 from dancing.metrics.motion import prepare
 from dancing.metrics.rhythm import beat_alignment, beat_f1
 from data.demo import body as bodies
@@ -224,7 +225,7 @@ def test_songs(tmp_path):
     songs = sorted((tmp_path / "songs").iterdir())
     assert [song.name for song in songs] == ["song_1.mp3", "song_2.mp3"]
     for song in songs:
-        sound = video.read_audio(song, 22050)
+        sound = read_audio(song, 22050)
         assert len(sound) / 22050 == pytest.approx(3, abs=0.1)
         assert np.abs(sound).max() > 0.3
 

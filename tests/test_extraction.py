@@ -17,6 +17,7 @@ from dancing.clips.extraction import (
     list_clips,
 )
 from dancing.media.container import MediaError
+from dancing.media.video_writer import VideoWriter
 
 SETTINGS = ExtractionSettings(fps=30, n_mfcc=13, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
 DANCE = [draw(k / 5) for k in range(36)]
@@ -54,6 +55,23 @@ def test_saved_features_come_back(tmp_path):
     np.testing.assert_array_equal(loaded.audio.beats, features.audio.beats)
     loaded.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_silent_part_is_left_out(tmp_path):
+    pictures = [draw(k / 5) for k in range(150)]
+    sound = np.zeros(5 * 48_000, np.float32)
+    for start in (*range(0, 60_000, 24_000), *range(170_000, 240_000, 24_000)):
+        sound[start : start + 500] = 0.7 * np.sin(np.arange(500) / 5)
+    with VideoWriter(tmp_path / "a.mp4", 30, 180, 320, sound, 48_000) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    features = extract_clip(tmp_path / "a.mp4", SETTINGS)
+    (first, last) = features.pose.segments
+    assert first[0] == 0
+    assert first[1] == pytest.approx(48_500 / 1600, abs=1)
+    assert last[0] == pytest.approx(170_000 / 1600, abs=1)
+    assert "silent from 1.0 s to 3.5 s" in features.report["note"]
 
 
 @pytest.mark.slow

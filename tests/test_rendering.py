@@ -106,7 +106,7 @@ def test_beat_warping_changes_the_pace_and_is_rendered(trained: Path):
     [
         (("--song", "none.mp3", "--out", "y.mp4"), "none.mp3"),
         (("--song", "params.yaml", "--out", "y.mp4"), "params.yaml"),
-        (("--song", "song.wav", "--out", "y.mp4", "--seconds", "0.001"), "less than one frame"),
+        (("--song", "song.wav", "--out", "y.mp4", "--seconds", "0.001"), "shorter than one frame"),
         (("--song", "song.wav", "--out", "y.gif"), "y.gif"),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_song_as_long_as_it_is(trained: Path):
     song = read_song(trained / "song.wav", 30, 4, None)
     assert song.features.shape == (90, 27)
     assert sum(map(len, song.sound())) == 3 * 48_000
-    with pytest.raises(UserError, match="less than one frame"):
+    with pytest.raises(UserError, match="shorter than one frame"):
         read_song(trained / "song.wav", 30, 4, 0.01)
 
 

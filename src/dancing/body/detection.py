@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -113,6 +113,7 @@ def track(
     smooth_cutoff: float,
     max_gap_s: float,
     min_length_s: float,
+    left_out: Sequence[tuple[float, float]] = (),
 ) -> PoseTrack:
     """Detect the pose in every frame, cut into segments, bridge short gaps, reject glitches and smooth.
 
@@ -122,12 +123,13 @@ def track(
         smooth_cutoff: Hz, see `smooth`.
         max_gap_s: seconds, see `segments`.
         min_length_s: seconds, see `segments`.
+        left_out: stretches from and to, in seconds, that are in no segment, whatever is seen in them.
     """
 
     def clean(run: np.ndarray) -> np.ndarray:
         return smooth(reject_glitches(run), fps, smooth_cutoff)
 
-    return assemble(*detect(frames), fps, max_gap_s, min_length_s, clean)
+    return assemble(*detect(frames), fps, max_gap_s, min_length_s, clean, left_out)
 
 
 def assemble(
@@ -137,6 +139,7 @@ def assemble(
     max_gap_s: float,
     min_length_s: float,
     clean: Callable[[np.ndarray], np.ndarray] = lambda run: run,
+    left_out: Sequence[tuple[float, float]] = (),
 ) -> PoseTrack:
     """Cut detected poses into segments, bridge the short gaps in them and clean each segment.
 
@@ -147,13 +150,29 @@ def assemble(
         max_gap_s: seconds, see `segments`.
         min_length_s: seconds, see `segments`.
         clean: function applied to the landmarks of each segment, (n, 33, 2) without NaN; by default the identity.
+        left_out: see `track`.
     """
     detected = np.isfinite(raw).all(axis=(1, 2))
     landmarks = np.full_like(raw, np.nan)
-    found = segments(detected, fps, max_gap_s, min_length_s)
+    bounds = [0, *(round(time * fps) for stretch in merged(left_out) for time in stretch), len(raw)]
+    found = []
+    for first, last in zip(bounds[::2], bounds[1::2], strict=True):
+        parts = segments(detected[first:last], fps, max_gap_s, min_length_s)
+        found += [(first + start, first + stop) for start, stop in parts]
     for start, stop in found:
         landmarks[start:stop] = clean(bridge(raw[start:stop]))
     return PoseTrack(landmarks, visibility, detected, found)
+
+
+def merged(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Join the stretches, from and to, that overlap; sorted."""
+    joined: list[tuple[float, float]] = []
+    for start, stop in sorted(stretches):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+        else:
+            joined.append((start, stop))
+    return joined
 
 
 def segments(detected: np.ndarray, fps: float, max_gap_s: float, min_length_s: float) -> list[Segment]:

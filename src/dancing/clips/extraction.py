@@ -24,7 +24,7 @@ from dancing.files import atomic_write
 from dancing.media import audio, video
 from dancing.media.audio import AudioFeatures
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
-from dancing.media.sound import read_audio
+from dancing.media.sound import read_audio, silences
 
 LANDMARK_SUFFIX = ".npz"
 #: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
@@ -125,13 +125,16 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
     """Audio samples (n,), poses, and the properties of the file for the report."""
     info = video.probe(path)
     _check_length(info.duration, settings)
-    sound = read_audio(path, audio.sample_rate_of(settings.fps))
+    notes, rate = list(info.notes), audio.sample_rate_of(settings.fps)
+    sound = read_audio(path, rate, notes=notes)
+    silent = _silences(sound, rate, info.duration, notes)
     track = detection.track(
         video.read_frames(path, settings.fps),
         settings.fps,
         settings.smooth_cutoff,
         settings.max_gap_s,
         settings.min_length_s,
+        left_out=[*info.gaps, *silent],
     )
     source = {
         "width": info.width,
@@ -139,7 +142,7 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
         "codec": info.codec,
         "source_fps": info.fps,
         "variable_frame_rate": info.variable_frame_rate,
-        "note": "",
+        "note": "; ".join(notes),
     }
     return sound, track, source
 
@@ -160,17 +163,29 @@ def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray,
             "song for rendering (render.song) belongs in another folder"
         )
     capture = mocap.read(landmarks)
-    rate = audio.sample_rate_of(settings.fps)
-    sound = read_audio(path, rate)
+    notes, rate = list[str](), audio.sample_rate_of(settings.fps)
+    sound = read_audio(path, rate, notes=notes)
     song = len(sound) / rate  # s
     common = min(song, capture.duration)
     _check_length(common, settings)
+    if abs(song - capture.duration) > _SAME_LENGTH_S:
+        notes.append(f"song {song:.1f} s, landmarks {capture.duration:.1f} s: the first {common:.1f} s are used")
+    silent = _silences(sound, rate, common, notes)
     raw, visibility = mocap.resample(capture, settings.fps, n_frames=int(common * settings.fps + 0.5))
-    track = detection.assemble(raw, visibility, settings.fps, settings.max_gap_s, settings.min_length_s)
-    differ = abs(song - capture.duration) > _SAME_LENGTH_S
-    note = f"song {song:.1f} s, landmarks {capture.duration:.1f} s: the first {common:.1f} s are used" if differ else ""
-    source = {"width": capture.width, "height": capture.height, "source_fps": capture.fps, "note": note}
+    track = detection.assemble(
+        raw, visibility, settings.fps, settings.max_gap_s, settings.min_length_s, left_out=silent
+    )
+    source = {
+        "width": capture.width, "height": capture.height, "source_fps": capture.fps, "note": "; ".join(notes)
+    }  # fmt: skip
     return sound, track, source
+
+
+def _silences(sound: np.ndarray, rate: int, duration: float, notes: list[str]) -> list[tuple[float, float]]:
+    """The silent stretches, which are left out: there is no music to learn from. Each gets a note."""
+    silent = silences(sound, rate, duration)
+    notes += [f"silent from {start:.1f} s to {stop:.1f} s: this part is left out" for start, stop in silent]
+    return silent
 
 
 def _check_length(duration: float, settings: ExtractionSettings) -> None:

@@ -41,10 +41,10 @@ def read_song(path: Path, fps: int, n_mfcc: int, seconds: float | None) -> Song:
         UserError: the file is missing, has no audio, is silent, or has less audio than one frame.
     """
     rate = audio.sample_rate_of(fps)
-    samples = read_audio(path, rate, seconds=seconds)
+    asked = 1 if seconds is None else round(seconds * fps)
+    samples = read_audio(path, rate, seconds=seconds) if asked else np.zeros(0)
     frames = round(len(samples) / rate * fps)
     if frames < 1:
-        length = len(samples) / rate
-        raise UserError(f"{path}: {length:.3f} s of sound is less than one frame; give a longer song or render.seconds")
+        raise UserError(f"{path}: its sound, or render.seconds, is shorter than one frame; give a longer one")
     features = audio.extract(samples, fps, n_mfcc, frames)
     return Song(path, audio.stack(features), features.beats, frames / fps)

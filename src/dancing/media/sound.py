@@ -76,7 +76,8 @@ def read_audio(
         remarks = [*remarks, f"its channels cancel each other in the mix to mono: channel {loudest + 1} is used alone"]
         sound = np.concatenate(list(_blocks(path, stream, sample_rate, loudest, seconds)))
     if np.abs(sound).max() < SILENCE:
-        raise MediaError(f"{path}: its sound is silence: use a clip with its music, or add the music to it")
+        what = "its sound is" if seconds is None else f"its first {seconds:g} s are"
+        raise MediaError(f"{path}: {what} silence: use a file with its music, or add the music to it")
     if notes is not None:
         notes += remarks
     return sound[:, 0] if channels == 1 else sound
