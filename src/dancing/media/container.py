@@ -233,6 +233,8 @@ def opened(path: str | os.PathLike) -> Iterator[InputContainer]:
     Raises:
         MediaError: it is missing, unreadable or not a media file.
     """
+    if Path(path).is_dir():
+        raise MediaError(f"{path}: is a folder; expected a media file")
     if not Path(path).is_file():
         raise _missing(path)
     try:
@@ -241,9 +243,10 @@ def opened(path: str | os.PathLike) -> Iterator[InputContainer]:
         raise _missing(path, error) from None
     except (av.FFmpegError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise MediaError(f"{path}: not a media file that can be read ({reason}): convert it, for example to mp4") from (
-            error
-        )
+        raise MediaError(
+            f"{path}: not a media file that can be read, or incomplete ({reason}): copy it again, or convert it, for "
+            "example to mp4"
+        ) from error
     with container:
         yield container
 

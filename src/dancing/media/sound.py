@@ -71,7 +71,10 @@ def read_audio(
     blocks = list(_blocks(path, stream, sample_rate, "mono" if channels == 1 else "stereo", seconds))
     sound = np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32)
     if not len(sound):
-        raise MediaError(f"{path}: no sound that decodes while its picture lasts: convert it again from its source")
+        raise MediaError(
+            f"{path}: its sound track is empty or broken, or ends before its picture begins: convert it again from its "
+            "source"
+        )
     if channels == 1 and (loudest := _uncancelled(path, stream, sound, seconds)) is not None:
         remarks = [*remarks, f"its channels cancel each other in the mix to mono: channel {loudest + 1} is used alone"]
         sound = np.concatenate(list(_blocks(path, stream, sample_rate, loudest, seconds)))
