@@ -1,8 +1,8 @@
 """A corpus of files as people have them, each made on the spot, and what becomes of each.
 
-`python tests/corpus.py` writes the table of docs/strange-files.md; test_corpus.py compares every row. The brightness of a
-clip's picture tells its number, and its sound has a click 0.25 s after the first picture, so that lost pictures and a
-shift between picture and sound are seen in the outcome.
+`python tests/corpus.py` writes the table of docs/strange-files.md; test_corpus.py compares every row. The brightness
+of a clip's picture tells its number, and its sound has a click 0.25 s after the first picture, so that lost pictures and
+a shift between picture and sound are seen in the outcome.
 """
 
 import os
@@ -79,9 +79,22 @@ def click(seconds: float, rate: int = RATE, at: float = 0.25) -> np.ndarray:
 
 
 def clip(
-    name: str, codec: str = "libx264", *, count: int = 60, size=(64, 48), pix_fmt="yuv420p", rate: int = 30,
-    sound: str | None = "aac", sound_rate: int = RATE, layout="mono", late: float = 0.0, times=None, options=None, tags=None, form=None,
-) -> Callable[[Path], Path]:  # fmt: skip
+    name: str,
+    codec: str = "libx264",
+    *,
+    count: int = 60,
+    size: tuple[int, int] = (64, 48),
+    pix_fmt: str = "yuv420p",
+    rate: int = 30,
+    sound: str | None = "aac",
+    sound_rate: int = RATE,
+    layout: str = "mono",
+    late: float = 0.0,
+    times: list[float] | None = None,
+    options: dict[str, str] | None = None,
+    tags: dict[str, object] | None = None,
+    form: str | None = None,
+) -> Callable[[Path], Path]:
     """A clip of `count` pictures at `rate` or at `times`, with a sound track that starts `late` seconds."""
 
     def make(folder: Path) -> Path:
