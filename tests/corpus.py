@@ -1,8 +1,8 @@
 """A corpus of files as people have them, each made on the spot, and what becomes of each.
 
 `python tests/corpus.py` writes the table of docs/strange-files.md; test_corpus.py compares every row. The brightness
-of a clip's picture tells its number, and its sound has a click 0.25 s after the first picture, so that lost pictures and
-a shift between picture and sound are seen in the outcome.
+of a clip's picture tells its number, and its sound has a click 0.25 s after the first picture, so that lost pictures
+and a shift between picture and sound are seen in the outcome.
 """
 
 import os
