@@ -87,7 +87,8 @@ def broken(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    code = f"import mlflow; mlflow.MlflowClient('sqlite:///{path}').search_experiments()"
+    subprocess.run([sys.executable, "-c", code], check=True)  # this process would remember that the database was good
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
 
