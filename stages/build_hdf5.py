@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from dancing.errors import exit_on_user_error
+from dancing.files import write_text
 from dancing.h5 import SPLITS
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
@@ -47,8 +48,7 @@ def build_images(params: ImageParams, run: StageRun) -> None:
         write_images(OUT, attributes, read_images(Path(params.data.images), params.data, report))
     finally:  # also where too few images are left: the report says why
         print(report.summary())
-        REPORT.parent.mkdir(parents=True, exist_ok=True)
-        REPORT.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+        write_text(REPORT, json.dumps(asdict(report), indent=2) + "\n")
     run.artifact(REPORT)
     run.metrics({"pictures_used": report.used, "files_skipped": len(report.skipped)})
     with open_images(OUT) as dataset:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dancing.errors import exit_on_user_error
+from dancing.files import write_text
 from dancing.metrics.bootstrap_cells import Row, means
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
@@ -147,8 +148,7 @@ def _write_table(name: str, rows: Mapping[str, Row]) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 if __name__ == "__main__":

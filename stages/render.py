@@ -6,12 +6,14 @@ By hand, with another song, say:
 """
 
 import argparse
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from dancing.errors import UserError, exit_on_user_error
+from dancing.files import atomic_write
 from dancing.params import ImageParams, Params, load_params, parse_params
 from dancing.render import plots
 from dancing.tracking import stage_run
@@ -27,6 +29,10 @@ def main() -> None:
     out, params = _arguments(params, default_out)
     if out.suffix.lower() != ".mp4":
         raise UserError(f"{out}: the video is written as mp4; give a name that ends in .mp4")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder; make it, or give another name with --out")
+    if not os.access(out.parent, os.W_OK):
+        raise UserError(f"{out.parent}: can't be written; give a name in another folder with --out")
     by_hand = out != default_out
     sheet = out.with_suffix(".png") if by_hand else SHEET
     with nullcontext() if by_hand else stage_run("render", params) as run:
@@ -92,10 +98,11 @@ def render_dance(out: Path, params: Params) -> list[np.ndarray]:
     fps = render.fps or pose_model.fps
     poses = panels.resample(landmarks, pose_model.fps, fps)
     stills = DanceVideo(song, poses, fps, pose_model.space, image_model, params).write(out)
-    np.savez_compressed(
-        out.with_suffix(".npz"), landmarks=landmarks, fps=pose_model.fps, width=pose_model.space.width,
-        height=pose_model.space.height, beats=song.beats,
-    )  # fmt: skip
+    with atomic_write(out.with_suffix(".npz")) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file, landmarks=landmarks, fps=pose_model.fps, width=pose_model.space.width,
+            height=pose_model.space.height, beats=song.beats,
+        )  # fmt: skip
     return stills
 
 

@@ -45,7 +45,8 @@ def declared(pipeline: str, stage: str) -> dict[str, set[Path]]:
 
 def needed(pipeline: str, stage: str) -> set[Path]:
     without = IMAGES_ONLY if pipeline == "dance" else DANCE_ONLY
-    return closure(ROOT / f"stages/{stage}.py", without) - EXEMPT
+    checks = {ROOT / "src/dancing/params.py"} if stage == "check_params" else set()
+    return closure(ROOT / f"stages/{stage}.py", without) - EXEMPT | checks
 
 
 @pytest.mark.parametrize(("pipeline", "stage"), STAGES)
@@ -58,6 +59,19 @@ def test_every_import_is_a_dependency_and_no_dependency_is_idle(pipeline: str, s
     script = (ROOT / f"stages/{stage}.py").resolve()
     deps = yaml.safe_load(PIPELINES[pipeline].read_text(encoding="utf-8"))["stages"][stage]["deps"]
     assert script in {(PIPELINES[pipeline].parent / dep).resolve() for dep in deps}
+
+
+def test_the_demo_s_data_depends_on_what_draws_it():
+    stages = yaml.safe_load((ROOT / "data/demo/dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage in ("clips", "songs"):
+        told = {ROOT / dep for dep in stages[stage]["deps"] if dep.startswith("src/")}
+        assert told == closure(ROOT / "data/demo/make.py", frozenset()) - EXEMPT
+
+
+def test_values_are_checked_before_any_output_is_removed():
+    for pipeline, path in PIPELINES.items():
+        for stage, told in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
+            assert stage == "check_params" or "data/params_checked.txt" in told["deps"], (pipeline, stage)
 
 
 def test_the_gan_s_code_does_not_train_the_vae():

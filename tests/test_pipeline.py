@@ -112,6 +112,28 @@ def test_an_experiment_runs_what_depends_on_its_change_in_its_own_checkout(proje
     assert "metrics/motion.json" in run(project, "dvc", "metrics", "diff", "HEAD", "wider")
 
 
+def test_a_mistyped_value_costs_no_model(project: Path):
+    """DVC removed models/vae before the stage could refuse the value, and then trained again."""
+    before = (project / "models/vae/best.pt").read_bytes()
+    for change, reason in (("vae.latent_dim=abc", "vae.latent_dim"), ("render.song=none.mp3", "none.mp3")):
+        with pytest.raises(AssertionError, match=reason):
+            run(project, "dvc", "exp", "run", "-S", change)
+        assert (project / "models/vae/best.pt").read_bytes() == before
+    run(project, "git", "checkout", "params.yaml")
+    assert ran(run(project, "dvc", "repro")) == set()
+
+
+def test_what_was_trained_once_is_not_trained_again(project: Path):
+    params = project / "params.yaml"
+    values = yaml.safe_load(params.read_text(encoding="utf-8"))
+    values["vae"]["latent_dim"] = 6
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert "train_vae" not in ran(run(project, "dvc", "repro"))  # "wider" trained it
+    run(project, "git", "checkout", "params.yaml")
+    assert ran(run(project, "dvc", "repro")) == set()
+    run(project, "git", "checkout", "dvc.lock", "metrics")
+
+
 def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     import mlflow
 

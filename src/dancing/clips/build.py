@@ -13,6 +13,7 @@ import numpy as np
 from dancing.clips.dataset import Piece
 from dancing.clips.extraction import ClipFeatures
 from dancing.errors import UserError
+from dancing.files import write_text
 from dancing.h5 import Split
 from dancing.media.framing import Framing
 from dancing.media.video import read_frames
@@ -131,7 +132,7 @@ def write_report(features: Path, reports: list[dict[str, Any]]) -> None:
         features: the folder that `extraction.extract_folder` wrote the feature files to.
         reports: what it returned.
     """
-    (features / "report.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+    write_text(features / "report.json", json.dumps(reports, indent=2) + "\n")
 
 
 def read_report(features: Path) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ import h5py
 import numpy as np
 
 from dancing.errors import UserError
-from dancing.files import atomic_write
+from dancing.files import atomic_write, ensure_space
 from dancing.h5 import DatasetError, Split, open_h5
 from dancing.media.downbeats import METRES
 
@@ -47,6 +47,7 @@ AUDIO_SEQUENCES = {
     "metre": "above 0 where bars of three beats fit better than bars of two or four, -1 to 1",
     "beat_nearness": "exp(-distance to the nearest beat / 0.1 s)",
 }
+_CHECKED = 64  # frames that are written from one look at the free space to the next
 #: Number of last columns that hold beat and bar. They are not standardised, because phases already have a scale.
 BEAT_COLUMNS = 10
 
@@ -155,10 +156,13 @@ def _write_frames(group: h5py.Group, piece: Piece, frames: Iterable[np.ndarray],
     # One chunk a frame, so that random access reads nothing else. Uncompressed, because no codec is faster.
     stored = group.create_dataset("frames", shape=(total, *size), dtype=np.uint8, chunks=(1, *size))
     stored.attrs["description"] = "RGB pictures"
+    ensure_space(Path(group.file.filename).parent, total * int(np.prod(size)))
     count = 0
     for count, frame in enumerate(frames, start=1):
         if count > total or frame.shape != size:
             raise DatasetError(f"{piece.name}/frames: frame {count} is {frame.shape}; expected {total} of {size}")
+        if count % _CHECKED == 0:
+            ensure_space(Path(group.file.filename).parent, _CHECKED * frame.nbytes)
         stored[count - 1] = frame
     if count != total:
         raise DatasetError(f"{piece.name}/frames: {count} frames, but {total} poses: not on one clock")

@@ -274,7 +274,8 @@ def extract_folder(
     for (name, path), (cached, reason) in zip(clips.items(), progress, strict=True):
         report = {"clip": name, "file": path.relative_to(folder).as_posix(), "used": not reason, "reason": reason}
         if cached is not None:
-            shutil.copyfile(cached, out_dir / f"{name}.npz")
+            with atomic_write(out_dir / f"{name}.npz") as partial:
+                shutil.copyfile(cached, partial)
             report |= ClipFeatures.load(cached).report
         reports.append(report)
     if not any(report["used"] for report in reports):

@@ -17,7 +17,7 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from dancing.files import atomic_write
+from dancing.files import atomic_write, ensure_space
 from dancing.h5 import SPLITS, DatasetError, Split, open_h5
 
 FORMAT, VERSION = "dancing-images", 1
@@ -91,6 +91,7 @@ class _Part:
 
     def _flush(self) -> None:
         if self.pixels:
+            ensure_space(Path(self.group.file.filename).parent, sum(image.nbytes for image in self.pixels))
             count = len(self.images)
             self.images.resize(count + len(self.pixels), axis=0)
             self.images[count:] = np.stack(self.pixels)

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from PIL import Image, ImageDraw, ImageFont
 
 from dancing.body.skeleton import BONES, LANDMARKS, LEFT_ANKLE, LEFT_WRIST, RIGHT_ANKLE, RIGHT_WRIST
+from dancing.files import atomic_write
 
 mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
@@ -256,14 +257,16 @@ def contact_sheet(stills: Sequence[np.ndarray]) -> np.ndarray:
 def save_picture(path: Path, picture: np.ndarray) -> None:
     """Write an image (H, W, 3) uint8; the suffix says in which format. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    with atomic_write(path) as partial:
+        Image.fromarray(picture).save(partial, format=path.suffix[1:])
 
 
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a figure; the suffix says in which format. Creates the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the library's version in the metadata the same plot gives the same bytes.
-    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    with atomic_write(path) as partial:
+        # Without the library's version in the metadata the same plot gives the same bytes.
+        figure.savefig(partial, format=path.suffix[1:], dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
 def save_table(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from dancing.errors import UserError
-from dancing.files import atomic_write
+from dancing.files import atomic_write, write_text
 
 #: The note in a stage's output instead of checkpoints where nothing is trained.
 NOTHING = "none.txt"
@@ -140,7 +140,6 @@ def file_digest(path: Path) -> str:
 
 def train_nothing(models: Path, plots: Path, curves: Path, reason: str) -> None:
     """Make the outputs that DVC expects of a training, with nothing in them but the reason."""
-    for folder in (models, plots, curves.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    (models / NOTHING).write_text(f"{reason}\n", encoding="utf-8")
-    curves.write_text("", encoding="utf-8")
+    plots.mkdir(parents=True, exist_ok=True)
+    write_text(models / NOTHING, f"{reason}\n")
+    write_text(curves, "")

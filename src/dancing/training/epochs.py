@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -143,20 +144,20 @@ class EpochRunner:
             # DVC deletes a stage's outputs before it runs the stage again.
             self._save("best.pt", best_checkpoint)
             self._save("last.pt", trainer.checkpoint() | {"epoch": len(history)})
-        with _Progress(self.label, self.epochs, done=len(history)) as progress:
+        with self._resumable(history), _Progress(self.label, self.epochs, done=len(history)) as progress:
             for epoch in range(len(history) + 1, self.epochs + 1):
                 if self.patience is not None and epoch - best_epoch > self.patience:
                     break
                 means = trainer.train_epoch(epoch)
                 losses = means.result("train_") | trainer.validate()
                 self._check_finite(means, losses, epoch)
-                history.append({"epoch": epoch, **losses})
                 checkpoint = copy.deepcopy(trainer.checkpoint() | {"epoch": epoch})
                 score = losses[self.best_by] if self.best_by else -epoch
                 if score < best:
                     best, best_epoch, best_checkpoint = score, epoch, checkpoint
                     self._save("best.pt", checkpoint)
                 self._save("last.pt", checkpoint)
+                history.append({"epoch": epoch, **losses})
                 self.resume.save(
                     {"trainer": trainer.state_dict(), "history": history, "best": best, "best_epoch": best_epoch,
                      "best_checkpoint": best_checkpoint}
@@ -164,6 +165,17 @@ class EpochRunner:
                 progress.advance({name: losses[name] for name in self.shown if name in losses})
                 self.on_epoch(Epoch(epoch, losses, trainer.samples))
         return Trained(history, best_checkpoint)
+
+    @contextmanager
+    def _resumable(self, history: History) -> Iterator[None]:
+        """Say in an interruption where the training goes on."""
+        try:
+            yield
+        except KeyboardInterrupt as interruption:
+            interruption.add_note(
+                f"{self.label}: {len(history)} of {self.epochs} epochs are done; the same command goes on from there"
+            )
+            raise
 
     def _save(self, name: str, checkpoint: Checkpoint) -> None:
         if self.out is not None:
