@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from dancing.clips import build
+from dancing.clips import build, report
 from dancing.clips.extraction import ExtractionSettings, extract_folder
-from dancing.errors import exit_on_user_error
+from dancing.errors import UserError, exit_on_user_error
+from dancing.files import write_text
 from dancing.params import load_dance_params
 from dancing.tracking import cache_dir, stage_run
 
@@ -26,15 +27,18 @@ def main() -> None:
     with stage_run("extract_features", params) as run:
         reports = extract_folder(params.data.clips, OUT, settings, cache_dir() / "features")
         build.write_report(OUT, reports)
+        write_text(OUT / "report.html", report.page(reports, OUT))
+        for line in report.lines(reports):
+            print(line)
         run.artifact(OUT / "report.json")
+        run.artifact(OUT / "report.html")
         run.metrics(
             {"clips_used": sum(r["used"] for r in reports), "clips_skipped": sum(not r["used"] for r in reports)}
         )
-        for report in reports:
-            if not report["used"]:
-                print(f"skipped {report['file']}: {report['reason']}")
-            elif report["note"]:
-                print(f"{report['file']}: {report['note']}")
+        if not any(r["used"] for r in reports):
+            raise UserError(
+                f"data.clips: nothing in {params.data.clips} can be used; see the reasons above, or {OUT}/report.html"
+            )
 
 
 if __name__ == "__main__":

@@ -27,15 +27,17 @@ def data(**changes) -> Data:
 @given(count=st.integers(3, 40), seed=st.integers(0, 99), val=st.floats(0.01, 0.4), test=st.floats(0.01, 0.4))
 def test_whole_clips_are_held_out(count, seed, val, test):
     names = [f"clip{i}" for i in range(count)]
-    parts = build.split_clips(names, data(split="clip", seed=seed, val=val, test=test))
+    parts = build.split_clips([[name] for name in names], data(split="clip", seed=seed, val=val, test=test))
     assert set(parts) == set(names)
     assert {"train", "val", "test"} == set(parts.values())
-    assert parts == build.split_clips(names[::-1], data(split="clip", seed=seed, val=val, test=test))
+    assert parts == build.split_clips(
+        [[name] for name in names[::-1]], data(split="clip", seed=seed, val=val, test=test)
+    )
 
 
 def test_the_demo_s_split_is_what_it_was():
     demo = [f"{number:02d}" for number in range(1, 13)]
-    parts = build.split_clips(demo, data(val=0.12, test=0.25))
+    parts = build.split_clips([[name] for name in demo], data(val=0.12, test=0.25))
     held_out = {name: part for name, part in parts.items() if part != "train"}
     assert held_out == {"01": "test", "08": "test", "12": "test", "09": "val"}
 
@@ -48,10 +50,18 @@ def test_the_first_folder_is_the_subject(file, below):
 
 
 def test_few_clips_are_cut_in_time():
-    assert build.split_clips(["a", "b"], data()) is None
-    assert build.split_clips(["a", "b"], data(split="clip")) is None  # two clips can't make three parts
-    assert build.split_clips([f"{i}" for i in range(5)], data()) is not None
-    assert build.split_clips([f"{i}" for i in range(9)], data(split="time")) is None
+    assert build.split_clips([["a"], ["b"]], data()) is None
+    assert build.split_clips([["a"], ["b"]], data(split="clip")) is None  # two clips can't make three parts
+    assert build.split_clips([[f"{i}"] for i in range(5)], data()) is not None
+    assert build.split_clips([[f"{i}"] for i in range(9)], data(split="time")) is None
+
+
+def test_clips_of_one_song_stay_together():
+    songs = [[f"{song}{take}" for take in "abc"] for song in range(6)]
+    parts = build.split_clips(songs, data())
+    assert {len({parts[name] for name in names}) for names in songs} == {1}
+    assert set(parts.values()) == {"train", "val", "test"}
+    assert build.split_clips([["a", "b", "c", "d", "e"]], data()) is None  # five takes of one song: by time
 
 
 @given(start=st.integers(0, 1000), length=st.integers(60, 5000), val=st.floats(0.05, 0.4), test=st.floats(0.05, 0.4))

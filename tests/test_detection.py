@@ -188,3 +188,47 @@ def test_small_pictures_show_the_same_pose(dancer: Path):
     size = (96, round(96 * height / width / 2) * 2)
     small, _ = detection.detect_still([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
     assert np.abs(large - small)[:, [11, 12, 23, 24]].max() < 0.05
+
+
+# ------------------------------------------------------------------------------------------------------------- jumps
+
+
+def walking(frames: int, x: float) -> np.ndarray:
+    """(T, 33, 2): a person who sways around x."""
+    pose = np.full((33, 2), (x, 0.5))
+    pose[[11, 12], 1], pose[[23, 24], 1] = 0.3, 0.5
+    sway = 0.02 * np.sin(np.arange(frames) / 5)[:, None, None] * np.array([1, 0])
+    return (pose + sway).astype(np.float32)
+
+
+def test_another_person_parts_the_clip():
+    raw = np.concatenate([walking(40, 0.2), walking(40, 0.8)])
+    parted, jumps = detection.part_at_jumps(raw, np.array([640, 360]), 30, max_gap_s=0.2)
+    assert jumps.tolist() == [40]
+    np.testing.assert_array_equal(parted, raw)
+
+
+def test_a_short_error_of_the_detector_is_bridged():
+    raw = walking(80, 0.2)
+    raw[30:33] += 0.5
+    parted, jumps = detection.part_at_jumps(raw, np.array([640, 360]), 30, max_gap_s=0.2)
+    assert len(jumps) == 0
+    assert np.flatnonzero(np.isnan(parted).any(axis=(1, 2))).tolist() == [30, 31, 32]
+
+
+def test_a_dancer_who_runs_does_not_jump():
+    raw = walking(60, 0.1) + np.linspace(0, 0.8, 60)[:, None, None].astype(np.float32) * np.array([1, 0], np.float32)
+    raw[20:25] = np.nan  # unseen for a moment
+    _, jumps = detection.part_at_jumps(raw, np.array([640, 360]), 30, max_gap_s=0.2)
+    assert len(jumps) == 0
+
+
+@pytest.mark.slow
+def test_two_shots_are_two_segments():
+    left = [np.pad(draw(k / 5), ((0, 0), (0, 460), (0, 0)), mode="edge") for k in range(30)]
+    right = [np.pad(draw(k / 5), ((0, 0), (460, 0), (0, 0)), mode="edge") for k in range(30)]
+    notes: list[str] = []
+    found = detection.track([*left, *right], 30, 5.0, 0.2, 0.5, notes=notes)
+    assert len(found.segments) == 2
+    assert found.segments[0][1] == pytest.approx(30, abs=2)
+    assert "jumps at 1.0" in notes[0]

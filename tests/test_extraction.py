@@ -1,5 +1,7 @@
 """A folder of clips becomes a file of features a clip; what cannot serve is named with its reason."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +9,15 @@ import numpy as np
 import pytest
 from drawn_dancer import draw, empty_room, write_clip
 
-from dancing.clips import extraction
+from dancing.clips import extraction, report
 from dancing.clips.extraction import (
     ClipFeatures,
     ClipRejectedError,
     ExtractionSettings,
     extract_clip,
     extract_folder,
-    list_clips,
 )
+from dancing.clips.listing import list_clips
 from dancing.media.container import MediaError
 from dancing.media.video_writer import VideoWriter
 
@@ -71,7 +73,7 @@ def test_a_silent_part_is_left_out(tmp_path):
     assert first[0] == 0
     assert first[1] == pytest.approx(48_500 / 1600, abs=1)
     assert last[0] == pytest.approx(170_000 / 1600, abs=1)
-    assert "silent from 1.0 s to 3.5 s" in features.report["note"]
+    assert "silent from 1.0 s to 3.5 s" in features.report["notes"][0]
 
 
 @pytest.mark.slow
@@ -117,10 +119,12 @@ def test_the_good_clips_of_a_folder_are_used(tmp_path):
         ("a__b", "a/b.mp4", True),
         ("b", "b.mp4", True),
         ("broken", "broken.mp4", False),
+        (None, "notes.txt", False),
         ("silent", "silent.mp4", False),
     ]
     assert "not a media file" in reports[2]["reason"]
-    assert "no sound" in reports[3]["reason"]
+    assert "not a kind of file" in reports[3]["reason"]
+    assert "no sound" in reports[4]["reason"]
     assert reports[1]["duration"] == pytest.approx(1.2)
     assert set(contents(out)) == {"a__b.npz", "b.npz"}
 
@@ -160,31 +164,101 @@ def test_two_workers_find_the_same(tmp_path):
 
 
 @pytest.mark.slow
-def test_no_clip_left_lists_the_reasons(tmp_path):
-    write_clip(tmp_path / "clips" / "a.mp4", DANCE[:4])
-    (tmp_path / "clips" / "b.mov").write_text("no film")
-    with pytest.raises(MediaError, match=r"(?s)no clip can serve.*a\.mp4: 0\.13 s long.*b\.mov: .*not a media file"):
+def test_a_clip_that_crashes_the_reader_is_refused(tmp_path, monkeypatch):
+    """A native crash can't be caught; the other clips go on."""
+    write_clip(tmp_path / "clips" / "a.mp4", DANCE)
+    write_clip(tmp_path / "clips" / "b.mp4", DANCE[:20])
+    monkeypatch.setattr(extraction, "_extract_cached", _crash_on_a)
+    reports = extract_folder(tmp_path / "clips", tmp_path / "out", SETTINGS, tmp_path / "cache")
+    assert [report["used"] for report in reports] == [False, True]
+    assert "crashed" in reports[0]["reason"]
+
+
+def _crash_on_a(path, settings, cached):
+    if path.name == "a.mp4":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return ORIGINAL(path, settings, cached)
+
+
+ORIGINAL = extraction._extract_cached
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), ZeroDivisionError()])
+def test_a_fault_of_the_machine_is_not_a_clip_s(tmp_path, monkeypatch, error):
+    """A full disk was reported as skipped clips, and they stayed lost when there was room again."""
+
+    def fail(path, settings):
+        raise error
+
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_text("no film")
+    monkeypatch.setattr(extraction, "extract_clip", fail)
+    with pytest.raises(type(error)) as raised:
         extract_folder(tmp_path / "clips", tmp_path / "out", SETTINGS, tmp_path / "cache", jobs=1)
+    assert "a.mp4" in raised.value.__notes__[0]
 
 
-def test_folders_without_clips(tmp_path):
-    with pytest.raises(MediaError, match=r"absent is no folder: put dance clips there"):
-        list_clips(tmp_path / "absent")
-    with pytest.raises(MediaError, match="holds no clip: put dance clips there"):
-        list_clips(tmp_path)
+@pytest.mark.slow
+def test_the_report_shows_what_was_used_and_harms_nobody(tmp_path):
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    write_clip(clips / "<script>alert(1)<.mp4", DANCE)
+    (clips / "b\n.mov").write_text("no film")
+    reports = extract_folder(clips, out, SETTINGS, tmp_path / "cache", jobs=1)
+    page = report.page(reports, out)
+    assert "<script" not in page
+    assert page.count("data:image/jpeg;base64,") == 1
+    assert page.count("L") > 20  # the skeleton's lines
+    text = list(report.lines(reports))
+    assert text[-1] == "1 used, 1 skipped"
+    assert not any(set(line) & {"\n", "\x1b"} for line in text)
+
+
+@pytest.mark.slow
+def test_nothing_to_use_is_reported(tmp_path):
+    write_clip(tmp_path / "clips" / "a.mp4", DANCE[:4])
+    reports = extract_folder(tmp_path / "clips", tmp_path / "out", SETTINGS, tmp_path / "cache", jobs=1)
+    assert not reports[0]["used"]
+    (tmp_path / "empty").mkdir()
+    assert extract_folder(tmp_path / "empty", tmp_path / "out", SETTINGS, tmp_path / "cache") == []
+    with pytest.raises(MediaError, match="absent is no folder: put dance clips there"):
+        extract_folder(tmp_path / "absent", tmp_path / "out", SETTINGS, tmp_path / "cache")
+
+
+# ------------------------------------------------------------------------------------------------------------- names
 
 
 def test_names_of_clips(tmp_path):
-    for name in ("b.mp4", "a.mp4", "a.MOV", "z/a.webm", ".hidden.mp4"):
+    long = "x" * 240
+    for name in (
+        "b.mp4", "a.mp4", "a.MOV", "z/a.webm", "z__a.webm", ".hidden.mp4", "normalisation.mp4", "b.0.mp4", f"{long}.mp4",
+        "two\nlines.mp4", "-dash.mp4", "it's \"x\".mp4", "Grüße.mts", "film.mp4/inside.mkv",
+    ):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert {name: path.relative_to(tmp_path).as_posix() for name, path in list_clips(tmp_path).items()} == {
-        "a.MOV": "a.MOV",
-        "a.mp4": "a.mp4",
-        "b": "b.mp4",
-        "z__a": "z/a.webm",
+    names = {path.relative_to(tmp_path).as_posix(): name for name, path in list_clips(tmp_path).clips.items()}
+    plain = {"b.mp4": "b", "a.mp4": "a.mp4", "a.MOV": "a.MOV", "-dash.mp4": "-dash", "Grüße.mts": "Grüße",
+             "film.mp4/inside.mkv": "film.mp4__inside"}  # fmt: skip
+    assert {file: names[file] for file in plain} == plain
+    assert len(set(names.values())) == len(names) == 13
+    assert all(len(name.encode()) < 120 and name.isprintable() and "/" not in name for name in names.values())
+    assert {"normalisation", "b.0"}.isdisjoint(names.values())  # groups of the dataset, and b's first piece
+
+
+def test_what_is_no_clip_is_told(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.mp4").touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "linked").symlink_to(tmp_path / "sub")
+    (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "picture.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / os.fsdecode(b"bad\xff.mp4")).touch()
+    listing = list_clips(tmp_path)
+    assert set(listing.clips) == {"sub__a", "linked__a"}
+    assert {file: reason.split(":")[0].split(" (")[0] for file, reason in listing.refused.items()} == {
+        "dangling.mp4": "a link to nothing",
+        "picture.jpg": "not a kind of file that is used here",
+        "pipe.mp4": "no regular file",
+        "bad\\xff.mp4": "its name is not UTF-8",
     }
-    (tmp_path / "z__a.webm").touch()
-    with pytest.raises(MediaError, match="rename one"):
-        list_clips(tmp_path)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # before the import, or MediaPipe's C++ code logs every start
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -22,6 +23,9 @@ from scipy.signal import butter, sosfiltfilt
 
 N_LANDMARKS = 33
 _NO_POSE = [(np.nan, np.nan, 0.0)] * N_LANDMARKS
+_SHOULDERS, _HIPS = [11, 12], [23, 24]
+#: Torso lengths a second, about 7 m/s: no dancer's hips move faster.
+_FASTEST = 15.0
 Segment = tuple[int, int]  # first frame, and the frame after the last
 
 
@@ -114,8 +118,11 @@ def track(
     max_gap_s: float,
     min_length_s: float,
     left_out: Sequence[tuple[float, float]] = (),
+    notes: list[str] | None = None,
 ) -> PoseTrack:
     """Detect the pose in every frame, cut into segments, bridge short gaps, reject glitches and smooth.
+
+    A jump that no body makes cuts a segment in two: another person, or another shot.
 
     Args:
         frames: (H, W, 3) uint8 RGB each, consecutive.
@@ -124,12 +131,20 @@ def track(
         max_gap_s: seconds, see `segments`.
         min_length_s: seconds, see `segments`.
         left_out: stretches from and to, in seconds, that are in no segment, whatever is seen in them.
+        notes: gets a sentence on the jumps.
     """
+    pictures = _Sizes(frames)
 
     def clean(run: np.ndarray) -> np.ndarray:
         return smooth(reject_glitches(run), fps, smooth_cutoff)
 
-    return assemble(*detect(frames), fps, max_gap_s, min_length_s, clean, left_out)
+    raw, visibility = detect(pictures)
+    raw, jumps = part_at_jumps(raw, pictures.size, fps, max_gap_s)
+    if notes is not None and len(jumps):
+        times = ", ".join(f"{frame / fps:.1f}" for frame in jumps[:5]) + (" ..." if len(jumps) > 5 else "")
+        notes.append(f"the pose jumps at {times} s, as between two people or two shots: the clip is parted there")
+    cuts = [(frame / fps, frame / fps) for frame in jumps]
+    return assemble(raw, visibility, fps, max_gap_s, min_length_s, clean, [*left_out, *cuts])
 
 
 def assemble(
@@ -162,6 +177,50 @@ def assemble(
     for start, stop in found:
         landmarks[start:stop] = clean(bridge(raw[start:stop]))
     return PoseTrack(landmarks, visibility, detected, found)
+
+
+class _Sizes:
+    """Passes frames on, and keeps their size (width, height) in pixels."""
+
+    def __init__(self, frames: Iterable[np.ndarray]) -> None:
+        self.frames, self.size = frames, np.ones(2)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in self.frames:
+            self.size = np.array([frame.shape[1], frame.shape[0]], np.float64)
+            yield frame
+
+
+def part_at_jumps(raw: np.ndarray, size: np.ndarray, fps: float, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find where the hips move faster than a body can, as where the detector goes over to another person.
+
+    Args:
+        raw: (T, 33, 2) landmarks, NaN in frames without a pose.
+        size: (2,) width and height of the image in pixels.
+        fps: frames a second.
+        max_gap_s: seconds; a shorter stay elsewhere, after which the pose is back, is an error of the detector.
+
+    Returns:
+        The landmarks, with NaN in such errors, and the frames (n,) that begin with another person.
+    """
+    raw = raw.copy()
+    while True:
+        seen = np.flatnonzero(np.isfinite(raw).all(axis=(1, 2)))
+        if len(seen) < 2:
+            return raw, seen[:0]
+        hips, shoulders = (raw[seen][:, pair].mean(axis=1) * size for pair in (_HIPS, _SHOULDERS))
+        torso = max(float(np.median(np.linalg.norm(hips - shoulders, axis=1))), 1e-6)  # pixels
+        fastest = _FASTEST * torso / fps  # pixels a frame
+        limit = fastest * np.minimum(np.diff(seen), max(max_gap_s * fps, 1))
+        jumps = np.flatnonzero(np.linalg.norm(np.diff(hips, axis=0), axis=1) > limit) + 1  # in `seen`
+        errors = []
+        for first, last in pairwise(jumps):
+            away = seen[last] - seen[first - 1]  # frames
+            if away <= max_gap_s * fps + 1 and np.linalg.norm(hips[last] - hips[first - 1]) <= fastest * away:
+                errors.append(seen[first:last])
+        if not errors:
+            return raw, seen[jumps]
+        raw[np.concatenate(errors)] = np.nan
 
 
 def merged(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

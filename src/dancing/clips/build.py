@@ -12,6 +12,7 @@ import numpy as np
 
 from dancing.clips.dataset import Piece
 from dancing.clips.extraction import ClipFeatures
+from dancing.clips.song_groups import song_groups
 from dancing.errors import UserError
 from dancing.files import write_text
 from dancing.h5 import Split
@@ -19,7 +20,7 @@ from dancing.media.framing import Framing
 from dancing.media.video import read_frames
 from dancing.params import Data
 
-#: With at least this many clips, `data.split: auto` holds out whole clips.
+#: With at least this many songs, `data.split: auto` holds out whole clips.
 CLIPS_TO_SPLIT = 5
 #: Seconds dropped between two parts of one clip, so that neighbouring frames don't leak; at most 5 % of the segment.
 GUARD = 0.5
@@ -38,23 +39,27 @@ def subject_of(file: str) -> str:
     return folder if rest else ""
 
 
-def split_clips(names: Sequence[str], data: Data) -> dict[str, Split] | None:
-    """Assign whole clips to train, val and test.
+def split_clips(songs: Sequence[Sequence[str]], data: Data) -> dict[str, Split] | None:
+    """Assign whole clips to train, val and test. Clips of one song stay together, so that held-out songs are new.
 
     Args:
-        names: names of the clips.
+        songs: names of the clips of each song.
         data: split, val, test and seed are used.
 
     Returns:
         The part of each clip, or None if every clip is to be split in time (see `split_time`).
     """
-    if data.split == "time" or (data.split == "auto" and len(names) < CLIPS_TO_SPLIT) or len(names) < 3:
+    if data.split == "time" or (data.split == "auto" and len(songs) < CLIPS_TO_SPLIT) or len(songs) < 3:
         return None
-    order = sorted(names)
+    order = sorted(map(tuple, songs))
     random.Random(data.seed).shuffle(order)
     test = min(max(1, round(data.test * len(order))), len(order) - 2)  # leaves one for each of the other parts
     val = min(max(1, round(data.val * len(order))), len(order) - test - 1)
-    return {name: "test" if i < test else "val" if i < test + val else "train" for i, name in enumerate(order)}
+    return {
+        name: "test" if i < test else "val" if i < test + val else "train"
+        for i, names in enumerate(order)
+        for name in names
+    }
 
 
 def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split, int, int]]:
@@ -95,12 +100,7 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
         UserError: report.json is missing, or a clip cannot be read.
     """
     used = [entry for entry in read_report(features) if entry["used"]]
-    # The videos of each subject are split separately, and so are its songs with landmarks. Thus every subject that the
-    # GAN can be trained on is in every part.
-    groups: defaultdict[tuple[str, bool], list[str]] = defaultdict(list)
-    for entry in used:
-        groups[_group(entry)].append(entry["clip"])
-    held_out = {group: split_clips(names, data) for group, names in groups.items()}
+    held_out = split_folder(features, used, data, fps)
     for entry in used:
         name, source, whole_clips = entry["clip"], entry["file"], held_out[_group(entry)]
         clip = ClipFeatures.load(features / f"{name}.npz")
@@ -118,6 +118,28 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
             rest = islice(frames, start - position, None)
             position = stop
             yield piece, map(framing.picture, islice(rest, stop - start))
+
+
+def split_folder(
+    features: Path, used: Sequence[dict[str, Any]], data: Data, fps: int
+) -> dict[tuple[str, bool], dict[str, Split] | None]:
+    """Split the clips of each group, as `split_clips` does, and print which clips are of the same song.
+
+    The videos of each subject are split separately, and so are its songs with landmarks. Thus every subject that the
+    GAN can be trained on is in every part.
+    """
+    groups: defaultdict[tuple[str, bool], dict[str, np.ndarray]] = defaultdict(dict)
+    for entry in sorted(used, key=lambda entry: entry["clip"]):
+        groups[_group(entry)][entry["clip"]] = ClipFeatures.load(features / f"{entry['clip']}.npz").audio.chroma
+    held_out = {}
+    for group, chromas in groups.items():
+        songs = song_groups(chromas, fps)
+        held_out[group] = split_clips(songs, data)
+        for names in songs:
+            if len(names) > 1:
+                how = "all in one part" if held_out[group] else "split in time, the test part's song is in training"
+                print(f"the same song in {', '.join(names)}: {how}")
+    return held_out
 
 
 def _group(entry: dict[str, Any]) -> tuple[str, bool]:

@@ -6,19 +6,27 @@ import hashlib
 import json
 import os
 import shutil
-from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import joblib
 import numpy as np
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dancing.body import detection, mocap
 from dancing.body.detection import PoseTrack
 from dancing.body.mocap import LandmarkFileError
+from dancing.clips.listing import LANDMARK_SUFFIX, list_clips
 from dancing.errors import UserError
 from dancing.files import atomic_write
 from dancing.media import audio, video
@@ -26,9 +34,9 @@ from dancing.media.audio import AudioFeatures
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
 from dancing.media.sound import read_audio, silences
 
-LANDMARK_SUFFIX = ".npz"
 #: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
 _SAME_LENGTH_S = 1.0
+_THUMBNAIL_PX = 240  # the longer side
 
 
 class ClipRejectedError(UserError):
@@ -56,11 +64,14 @@ class ClipFeatures:
     width: int  # pixels, of the upright image
     height: int  # pixels
     fps: float  # rows a second
+    thumbnail: np.ndarray  # (H, W, 3) uint8, a frame from the middle; without pixels if the clip has no video
+    thumbnail_frame: int  # its row
     report: dict[str, Any]  # `QualityReport` and properties of the file, as plain values
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all arrays to one .npz file, completely or not at all. The same features give the same bytes."""
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
+        arrays |= {"thumbnail": self.thumbnail, "thumbnail_frame": self.thumbnail_frame}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
         with atomic_write(path) as partial, partial.open("wb") as file:
@@ -78,6 +89,8 @@ class ClipFeatures:
             width=stored["width"],
             height=stored["height"],
             fps=stored["fps"],
+            thumbnail=stored["thumbnail"],
+            thumbnail_frame=stored["thumbnail_frame"],
             report=json.loads(stored["report"]),
         )
 
@@ -96,8 +109,8 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
     path, fps = Path(path), settings.fps
     is_video = path.suffix.lower() in VIDEO_SUFFIXES
     try:
-        sound, track, source = (_read_video if is_video else _read_capture)(path, settings)
-    except (MediaError, LandmarkFileError) as error:
+        sound, track, source, thumbnail = (_read_video if is_video else _read_capture)(path, settings)
+    except (MediaError, LandmarkFileError, av.FFmpegError) as error:
         raise ClipRejectedError(str(error)) from error
     report = detection.quality(track, fps, has_sound=True)
     if report.detected < settings.min_detected:
@@ -117,24 +130,48 @@ def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipF
         width=source["width"],
         height=source["height"],
         fps=fps,
+        thumbnail=thumbnail.picture,
+        thumbnail_frame=thumbnail.frame,
         report={**asdict(report), "has_frames": is_video, **source},
     )
 
 
-def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
-    """Audio samples (n,), poses, and the properties of the file for the report."""
+class _Thumbnail:
+    """Keeps a small copy of one frame of those that pass by."""
+
+    def __init__(self, frame: int) -> None:
+        self.frame = frame
+        self.picture: np.ndarray = np.zeros((0, 0, 3), np.uint8)
+
+    def watch(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the frames."""
+        for k, frame in enumerate(frames):
+            if k == self.frame:
+                scale = _THUMBNAIL_PX / max(frame.shape[:2])
+                size = (max(round(frame.shape[1] * scale), 1), max(round(frame.shape[0] * scale), 1))
+                self.picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+            yield frame
+
+
+_Read = tuple[np.ndarray, PoseTrack, dict[str, Any], _Thumbnail]
+
+
+def _read_video(path: Path, settings: ExtractionSettings) -> _Read:
+    """Audio samples (n,), poses, the properties of the file for the report, and a thumbnail."""
     info = video.probe(path)
     _check_length(info.duration, settings)
     notes, rate = list(info.notes), audio.sample_rate_of(settings.fps)
     sound = read_audio(path, rate, notes=notes)
     silent = _silences(sound, rate, info.duration, notes)
+    thumbnail = _Thumbnail(int(info.duration * settings.fps) // 2)
     track = detection.track(
-        video.read_frames(path, settings.fps),
+        thumbnail.watch(video.read_frames(path, settings.fps)),
         settings.fps,
         settings.smooth_cutoff,
         settings.max_gap_s,
         settings.min_length_s,
         left_out=[*info.gaps, *silent],
+        notes=notes,
     )
     source = {
         "width": info.width,
@@ -142,12 +179,12 @@ def _read_video(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, P
         "codec": info.codec,
         "source_fps": info.fps,
         "variable_frame_rate": info.variable_frame_rate,
-        "note": "; ".join(notes),
+        "notes": notes,
     }
-    return sound, track, source
+    return sound, track, source, thumbnail
 
 
-def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray, PoseTrack, dict[str, Any]]:
+def _read_capture(path: Path, settings: ExtractionSettings) -> _Read:
     """Like `_read_video`, for a song and its landmark file. The longer of the two is cut.
 
     The landmarks are not smoothed: only detected landmarks have jitter, measured ones don't.
@@ -176,9 +213,9 @@ def _read_capture(path: Path, settings: ExtractionSettings) -> tuple[np.ndarray,
         raw, visibility, settings.fps, settings.max_gap_s, settings.min_length_s, left_out=silent
     )
     source = {
-        "width": capture.width, "height": capture.height, "source_fps": capture.fps, "note": "; ".join(notes)
+        "width": capture.width, "height": capture.height, "source_fps": capture.fps, "notes": notes
     }  # fmt: skip
-    return sound, track, source
+    return sound, track, source, _Thumbnail(0)
 
 
 def _silences(sound: np.ndarray, rate: int, duration: float, notes: list[str]) -> list[tuple[float, float]]:
@@ -193,45 +230,6 @@ def _check_length(duration: float, settings: ExtractionSettings) -> None:
         raise ClipRejectedError(f"{duration:.2f} s long, at least {settings.min_length_s:g} s needed")
 
 
-def list_clips(folder: str | os.PathLike) -> dict[str, Path]:
-    """List the clips in a folder and its subfolders: videos, and songs with landmark files.
-
-    A song without landmarks is listed too, and so are landmarks without a song, so that `extract_clip` can report what
-    is missing. A song or landmark file with the same path as a video, apart from the suffix, belongs to the video and
-    is not listed.
-
-    Returns:
-        Path of each clip by its name, sorted. The name is the path relative to the folder with "__" for "/". It has no
-        suffix, unless two clips would have the same name.
-
-    Raises:
-        MediaError: the folder is missing or contains no clip, two clips have the same name, or two songs have the same
-            landmark file.
-    """
-    folder = Path(folder)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    paths: list[Path] = []
-    for suffixes in (VIDEO_SUFFIXES, AUDIO_SUFFIXES, (LANDMARK_SUFFIX,)):
-        taken = {path.with_suffix("") for path in paths}
-        paths += [path for path in files if path.suffix.lower() in suffixes and path.with_suffix("") not in taken]
-    if not paths:
-        state = "holds no clip" if folder.is_dir() else "is no folder"
-        raise MediaError(
-            f"{folder} {state}: put dance clips there ({', '.join(VIDEO_SUFFIXES)}), or songs with landmark files"
-        )
-    songs = Counter(path.with_suffix(LANDMARK_SUFFIX) for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
-    for landmarks, count in songs.items():
-        if count > 1 and landmarks.is_file():
-            raise MediaError(f"{landmarks}: {count} songs of its name stand beside it: keep one")
-    full = {path: "__".join(path.relative_to(folder).parts) for path in sorted(paths)}
-    short = {path: name.removesuffix(path.suffix) for path, name in full.items()}
-    shared = Counter(short.values())
-    clips = {full[path] if shared[short[path]] > 1 else short[path]: path for path in full}
-    if len(clips) < len(paths):
-        raise MediaError(f'{folder}: two clips have one name when "/" is written as "__": rename one')
-    return clips
-
-
 def extract_folder(
     folder: str | os.PathLike,
     out_dir: str | os.PathLike,
@@ -242,7 +240,7 @@ def extract_folder(
     """Write ``out_dir/<name>.npz`` for every clip that can be used; the others are reported with the reason.
 
     Features are cached in ``cache_dir`` under a digest of the clip, the settings and the code, so that only new clips
-    need to be processed.
+    need to be processed. A clip is refused for what is in it. Other faults, such as a full disk, end the extraction.
 
     Args:
         folder: see `list_clips`.
@@ -252,49 +250,79 @@ def extract_folder(
         jobs: clips processed in parallel; -1 for one a core. A joblib backend can distribute them over machines.
 
     Returns:
-        One report a clip, sorted by name: "clip" (name), "file", "used" and "reason" (why it is not used). For used
-        clips also the fields of `QualityReport`, "has_frames" (it is a video), the size, the frame rate of the file,
-        and "note" (a warning, or "").
+        One report a file, sorted by path: "clip" (name; None if it is no clip), "file", "used", "reason" (why it is not
+        used) and "notes" (list of oddities). For used clips also the fields of `QualityReport`, "has_frames" (it is a
+        video), the size, and the frame rate of the file.
 
     Raises:
-        MediaError: there is no clip, or none can be used; the message lists the reasons.
+        MediaError: there is no such folder.
     """
-    clips = list_clips(folder)
-    out_dir, cache_dir = Path(out_dir), Path(cache_dir)
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MediaError(f"data.clips: {folder} is no folder: put dance clips there")
+    listing, out_dir, cache_dir = list_clips(folder), Path(out_dir), Path(cache_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     cache_dir.mkdir(parents=True, exist_ok=True)
     for stale in out_dir.glob("*.npz"):
         stale.unlink()
-
-    files = {name: cache_dir / f"{_key(path, settings)}.npz" for name, path in clips.items()}
-    parallel = joblib.Parallel(n_jobs=min(joblib.effective_n_jobs(jobs), len(clips)), return_as="generator")
-    results = parallel(joblib.delayed(_extract_cached)(path, settings, files[name]) for name, path in clips.items())
-    reports = []
-    progress = tqdm(results, total=len(clips), unit="clip", desc="extract", disable=None)  # on terminals only
-    for (name, path), (cached, reason) in zip(clips.items(), progress, strict=True):
-        report = {"clip": name, "file": path.relative_to(folder).as_posix(), "used": not reason, "reason": reason}
-        if cached is not None:
+    reports = [_report(None, file, reason) for file, reason in listing.refused.items()]
+    todo = {name: (path, settings, cache_dir / f"{_key(path, settings)}.npz") for name, path in listing.clips.items()}
+    progress = tqdm(_extract_all(todo, jobs), total=len(todo), unit="clip", desc="extract", disable=None)
+    for name, reason in progress:  # the bar is shown on terminals only
+        path, _, cached = todo[name]
+        report = _report(name, path.relative_to(folder).as_posix(), reason)
+        if not reason:
             with atomic_write(out_dir / f"{name}.npz") as partial:
                 shutil.copyfile(cached, partial)
             report |= ClipFeatures.load(cached).report
         reports.append(report)
-    if not any(report["used"] for report in reports):
-        reasons = "\n".join(f"  {report['file']}: {report['reason']}" for report in reports)
-        raise MediaError(f"{folder}: no clip can serve:\n{reasons}")
-    return reports
+    return sorted(reports, key=lambda report: report["file"])
 
 
-def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> tuple[Path | None, str]:
-    """The cached features of a clip and "", or None and the reason. An exception would end all workers."""
+def _report(name: str | None, file: str, reason: str) -> dict[str, Any]:
+    return {"clip": name, "file": file, "used": not reason, "reason": reason, "notes": []}
+
+
+_Task = tuple[Path, ExtractionSettings, Path]  # clip, settings, file in the cache
+
+
+def _extract_all(todo: dict[str, _Task], jobs: int) -> Iterator[tuple[str, str]]:
+    """Extract the clips over all cores. Yields the name of each, in order, and why it is refused, or ""."""
+    waiting = list(todo)
+    if jobs == 1:
+        results = (_extract_cached(*task) for task in todo.values())
+    else:
+        workers = max(min(joblib.effective_n_jobs(jobs), len(todo)), 2)  # one would be this process
+        parallel = joblib.Parallel(workers, return_as="generator")
+        results = parallel(joblib.delayed(_extract_cached)(*task) for task in todo.values())
+    with suppress(TerminatedWorkerError):  # a native crash, or out of memory: which clip did it?
+        for reason in results:
+            yield waiting.pop(0), reason
+    for name in waiting:
+        yield name, _extract_alone(todo[name])
+
+
+def _extract_alone(task: _Task) -> str:
+    """Like `_extract_cached`, in a process of its own, whose crash refuses the clip."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_extract_cached, *task).result()
+        except BrokenProcessPool:
+            return "reading it crashed, or took too much memory: convert it again, or make it smaller"
+
+
+def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> str:
+    """Write the features of a clip into the cache if they are not there. Returns why the clip is refused, or ""."""
     try:
         if not cached.exists():
             with threadpool_limits(1):  # the number of threads changes the last bit of sums
                 extract_clip(path, settings).save(cached)
     except ClipRejectedError as error:
-        return None, str(error)
+        return str(error).removeprefix(f"{path}: ")
     except Exception as error:
-        return None, f"failed with {type(error).__name__}: {error}"
-    return cached, ""
+        error.add_note(f"while the features of {path} were extracted")
+        raise
+    return ""
 
 
 def _key(path: Path, settings: ExtractionSettings) -> str:

@@ -27,8 +27,11 @@ from av.video.stream import VideoStream
 
 from dancing.errors import UserError
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v")
-AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".aac")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv",
+    ".ogv",
+)  # fmt: skip
+AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".flac", ".ogg", ".opus", ".aac", ".wma", ".aif", ".aiff", ".oga")
 
 TOLERANCE = Fraction(1, 1000)  # s; mkv and webm round timestamps to milliseconds
 #: A picture that stays longer than this, in seconds, is not motion: the clip has a gap there.
