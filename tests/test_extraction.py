@@ -230,7 +230,8 @@ def test_nothing_to_use_is_reported(tmp_path):
 def test_names_of_clips(tmp_path):
     long = "x" * 240
     for name in (
-        "b.mp4", "a.mp4", "a.MOV", "z/a.webm", "z__a.webm", ".hidden.mp4", "normalisation.mp4", "b.0.mp4", f"{long}.mp4",
+        "b.mp4", "a.mp4", "a.MOV", "z/a.webm", "z__a.webm", ".hidden.mp4", "normalisation.mp4", "b.0.mp4",
+        f"{long}.mp4",
         "two\nlines.mp4", "-dash.mp4", "it's \"x\".mp4", "Grüße.mts", "film.mp4/inside.mkv",
     ):  # fmt: skip
         path = tmp_path / name

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,10 +37,11 @@ def arrays(frames: int = 50, fps: object = 25, **changes) -> dict:
 
 
 def clip(folder: Path, name: str, seconds: float = 2.0, **contents) -> Path:
-    """A song that clicks every half second, and its landmark file; returns the song."""
+    """A song that clicks every half second, in pitches of its own, and its landmark file; returns the song."""
     sound = np.zeros(round(seconds * RATE), np.float32)
+    pitches = np.random.default_rng(zlib.crc32(name.encode())).uniform(0.1, 0.4, len(sound))
     for start in range(RATE // 4, len(sound) - 500, RATE // 2):
-        sound[start : start + 500] = 0.7 * np.sin(np.arange(500) / 5)
+        sound[start : start + 500] = 0.7 * np.sin(np.arange(500) * pitches[start])
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / f"{name}.npz", **(contents or arrays()))
     write_audio(folder / f"{name}.wav", sound, RATE)

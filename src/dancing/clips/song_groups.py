@@ -11,9 +11,7 @@ import numpy as np
 from scipy.signal import correlate, correlation_lags
 
 _STEP_S = 0.1  # seconds, between the values that are compared
-_SMOOTH_S = 0.2  # seconds
-_OVERLAP_S = 4.0  # seconds that two recordings must have in common, or a half of the shorter one
-_SHORTEST_S = 1.0
+_OVERLAP_S = 4.0  # seconds that two recordings must have in common: less can agree by chance
 #: Correlation from which two recordings are of the same song. Of over 1,500 pairs of other songs (made, recorded,
 #: and ballroom dances of one kind), the highest was 0.45; the same song under another dance had 1.00.
 SAME_SONG = 0.65
@@ -52,8 +50,6 @@ def _fingerprint(chroma: np.ndarray, fps: float) -> np.ndarray:
 
 def similarity(a: np.ndarray, b: np.ndarray) -> float:
     """The highest correlation of two fingerprints (steps, 12) over the shifts with enough overlap; 0 without any."""
-    shortest = min(len(a), len(b))
-    overlap = max(min(_OVERLAP_S / _STEP_S, shortest / 2), _SHORTEST_S / _STEP_S)
     product = sum(correlate(a[:, pitch], b[:, pitch], method="fft") for pitch in range(12))
     # The energy of the parts that overlap at each shift.
     ones_a, ones_b = np.ones(len(a)), np.ones(len(b))
@@ -61,7 +57,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
     energy_b = correlate(ones_a, (b**2).sum(axis=1), method="fft")
     lags = correlation_lags(len(a), len(b))
     common = np.minimum(len(a) - np.maximum(lags, 0), len(b) + np.minimum(lags, 0))
-    enough = common >= overlap
+    enough = common >= _OVERLAP_S / _STEP_S
     if not enough.any():
         return 0.0
     norm = np.sqrt(np.maximum(energy_a * energy_b, 0))
