@@ -6,8 +6,10 @@ and a shift between picture and sound are seen in the outcome.
 """
 
 import os
+import re
 import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,11 +17,19 @@ from pathlib import Path
 
 import av
 import numpy as np
+import test_foreign_files as foreign
+import torch
+from PIL import Image
 
+from dancing.clips.dataset import open_dataset
+from dancing.clips.listing import list_clips
 from dancing.errors import UserError
 from dancing.media.song import read_song
 from dancing.media.sound import read_audio
 from dancing.media.video import probe, read_frames
+from dancing.music_to_pose.inference import MusicToPose
+from dancing.noise_to_image.sources import read_image
+from dancing.params import load_params
 
 RATE = 48_000
 PQ, HLG = 16, 18
@@ -374,19 +384,194 @@ SONGS: dict[str, Callable[[Path], Path]] = {
 }  # fmt: skip
 
 
-CASES = [
-    *(Case("clip", name, make, clip_outcome) for name, make in CLIPS.items()),
-    *(Case("song", name, make, song_outcome) for name, make in SONGS.items()),
-]
+# ------------------------------------------------------------------------------------------------------------- folders
+
+
+def folder_outcome(path: Path) -> str:
+    listing = list_clips(path)
+    names = [f"clip {name!r}" for name in listing.clips]
+    return "; ".join([*names, *(f"{file}: {reason}" for file, reason in listing.refused.items())])
+
+
+def folder(*names: str | bytes, links: dict[str, str] | None = None) -> Callable[[Path], Path]:
+    """A folder of empty files of these names, and links to the places."""
+
+    def make(parent: Path) -> Path:
+        for name in names:
+            path = parent / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        for name, target in (links or {}).items():
+            (parent / name).symlink_to(parent / target)
+        return parent
+
+    return make
+
+
+FOLDERS: dict[str, Callable[[Path], Path]] = {
+    "space, quote, umlaut": folder("my clip.mp4", 'the "best".mov', "Tänzer.mkv"),
+    "newline": folder("two\nlines.mp4"),
+    "leading dash": folder("-rf.mp4"),
+    "dots": folder("a..b.mp4", "c.0.mp4"),
+    "240 bytes": folder("x" * 236 + ".mp4"),
+    "not UTF-8": folder(b"bad\xff.mp4"),
+    "a group of the dataset": folder("normalisation.mp4"),
+    "another clip's piece": folder("a.mp4", "a.0.mp4"),
+    "same name, two formats": folder("a.mp4", "a.mov"),
+    "same name, two folders": folder("x/a.mp4", "y/a.mp4", "x__a.mp4"),
+    "a folder named x.mp4": folder("x.mp4/inside.mkv"),
+    "link to nothing": folder(links={"a.mp4": "nowhere"}),
+    "link to a folder, and in a circle": folder("x/a.mp4", links={"y": "x", "z": "."}),
+    "camcorder and old formats": folder("a.mts", "b.wmv", "c.3gp", "d.mpg"),
+    "what is no clip": folder("a.jpg", "b.txt", ".hidden.mp4"),
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- images
+
+
+def image_outcome(path: Path) -> str:
+    try:
+        pixels = read_image(path)
+    except UserError as error:
+        return f"skipped: {error}"
+    return f"{pixels.shape[1]} x {pixels.shape[0]} px, mean {pixels.mean():.0f}"
+
+
+def image(name: str, mode: str = "RGB", size: tuple[int, int] = (60, 40), **options: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        colour: object = {"RGBA": (200, 200, 200, 0), "RGB": (200, 200, 200), "CMYK": (0, 0, 0, 55)}.get(mode, 200)
+        Image.new(mode, size, 51_400 if mode == "I;16" else colour).save(folder / name, **options)
+        return folder / name
+
+    return make
+
+
+def turned_image(folder: Path) -> Path:
+    exif = Image.Exif()
+    exif[274] = 6
+    return image("a.jpg", exif=exif)(folder)
+
+
+def bomb(folder: Path) -> Path:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+    return written("a.png", content)(folder)
+
+
+IMAGES: dict[str, Callable[[Path], Path]] = {
+    "JPEG": image("a.jpg"),
+    "PNG": image("a.png"),
+    "WebP": image("a.webp"),
+    "TIFF, 16 bit grey": image("a.tiff", "I;16"),
+    "CMYK JPEG": image("a.jpg", "CMYK"),
+    "transparent PNG, over black": image("a.png", "RGBA"),
+    "turned by EXIF": turned_image,
+    "a strip": image("a.png", size=(3000, 20)),
+    "truncated JPEG": changed(image("a.jpg", size=(600, 400)), _half),
+    "PNG that declares 30,000 x 30,000 px": bomb,
+    "HEIC": written("a.heic", b"\0\0\0\x18ftypheic" + bytes(1000)),
+    "text named jpg": written("a.jpg", b"no picture"),
+    "empty": written("a.jpg", b""),
+}
+
+
+# ---------------------------------------------------------------------------------------------- datasets, checkpoints
+
+
+def dataset_outcome(path: Path) -> str:
+    with open_dataset(path) as dataset:
+        return f"{len(dataset.pieces)} pieces"
+
+
+def spoiled(spoil: Callable[[Path], None]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        path = folder / "dataset.h5"
+        foreign.write_good(path)
+        spoil(path)
+        return path
+
+    return make
+
+
+def checkpoint(content: object) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        torch.save(content, folder / "best.pt")
+        return folder / "best.pt"
+
+    return make
+
+
+def checkpoint_outcome(path: Path) -> str:
+    return f"{MusicToPose.load(path).fps} frames/s"
+
+
+DATASETS = {
+    "whole": spoiled(lambda path: None),
+    **{spoil.__name__.replace("_", " "): spoiled(spoil) for spoil in foreign.SPOILS},
+}
+CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
+    "that runs a command where it is unpickled": checkpoint({"pose_space": foreign.Hostile("true")}),
+    "of another model": checkpoint({"model": "something", "fps": 30}),
+    "a list": checkpoint([1, 2, 3]),
+    "cut off": changed(checkpoint({"fps": 30}), _half),
+    "text": written("best.pt", b"no checkpoint"),
+    "missing": lambda folder: folder / "best.pt",
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- params
+
+
+def params_outcome(path: Path) -> str:
+    return f"vae.latent_dim {load_params(path).vae.latent_dim}"
+
+
+def params(change: Callable[[str], str]) -> Callable[[Path], Path]:
+    text = (PAGE.parents[1] / "params.yaml").read_text(encoding="utf-8")
+    return written("params.yaml", change(text).encode())
+
+
+def line(key: str, value: str) -> Callable[[str], str]:
+    return lambda text: re.sub(rf"(?m)^  {key}:[^#\n]*", f"  {key}: {value}  ", text, count=1)
 
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "strange-files.md"
+PARAMS: dict[str, Callable[[Path], Path]] = {
+    "as they are": params(lambda text: text),
+    "a word for a number": params(line("latent_dim", "abc")),
+    "a number in words of YAML": params(line("latent_dim", "yes")),
+    "far too large": params(line("batch_size", str(10**12))),
+    "negative": params(line("lr", "-1e-3")),
+    "not a number": params(line("lr", ".nan")),
+    "a mistyped key": params(lambda text: text.replace("  latent_dim:", "  latent_dims:")),
+    "a contradiction": params(line("epochs", "2")),
+    "a missing section": params(lambda text: text.split("\ngan:")[0] + "\n"),
+    "no YAML": params(lambda text: text + "\n  - {"),
+    "a list": params(lambda text: "- 1\n- 2\n"),
+    "empty": params(lambda text: ""),
+}
+
+CASES = [
+    *(Case("clip", name, make, clip_outcome) for name, make in CLIPS.items()),
+    *(Case("song", name, make, song_outcome) for name, make in SONGS.items()),
+    *(Case("folder", name, make, folder_outcome) for name, make in FOLDERS.items()),
+    *(Case("image", name, make, image_outcome) for name, make in IMAGES.items()),
+    *(Case("dataset", name, make, dataset_outcome) for name, make in DATASETS.items()),
+    *(Case("checkpoint", name, make, checkpoint_outcome) for name, make in CHECKPOINTS.items()),
+    *(Case("params", name, make, params_outcome) for name, make in PARAMS.items()),
+]
+
+
 _HEAD = "| kind | file | outcome |\n| --- | --- | --- |\n"
 
 
 def row(case: Case, folder: Path) -> str:
     """The case's line of the table."""
-    return f"| {case.kind} | {case.name} | {outcome(case, folder)} |"
+    return f"| {case.kind} | {case.name} | {' '.join(outcome(case, folder).split()).replace('|', '/')} |"
 
 
 def write_page() -> None:

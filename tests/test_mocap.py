@@ -125,7 +125,7 @@ HANDLESS[:, 17:23] = np.nan
         (arrays(fps=np.nan), "fps is nan, expected one number"),
         (arrays(fps=[25, 30]), r"fps is \[25, 30\], expected one number"),
         (arrays(width=-1), "width is -1, expected one number"),
-        (arrays(visibility=np.array({"a": 1})), "not an .npz file of plain arrays.*without Python objects"),
+        (arrays(visibility=np.array({"a": 1})), "visibility.npy holds Python objects.*without Python objects"),
     ],
 )
 def test_a_bad_file_says_what_was_expected(tmp_path, contents, reason):

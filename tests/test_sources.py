@@ -1,10 +1,12 @@
 """Pictures in: any format, nested, turned, transparent, broken; arrays; videos. And the file that they go into."""
 
 import gzip
+import resource
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -57,11 +59,6 @@ def test_formats(tmp_path: Path, suffix: str):
     assert near(picture[35, 30], BLUE)
 
 
-def test_a_format_that_opencv_alone_reads(tmp_path: Path):
-    cv2.imwrite(str(tmp_path / "x.hdr"), halves()[..., ::-1].astype(np.float32) / 255)
-    assert near(read_image(tmp_path / "x.hdr")[5, 30], RED)
-
-
 def test_a_turned_picture_is_upright(tmp_path: Path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
@@ -112,14 +109,24 @@ def test_a_folder_goes_on_past_what_is_broken(tmp_path: Path):
     (source / "empty.jpg").touch()
     whole = (source / "0.png").read_bytes()
     (source / "half.png").write_bytes(whole[: len(whole) // 2])
+    Image.effect_noise((200, 200), 80).save(source / "half.jpg")
+    whole = (source / "half.jpg").read_bytes()
+    (source / "half.jpg").write_bytes(whole[: len(whole) // 2])  # OpenCV read it, with a grey rest
+    (source / "film.heic").write_bytes(b"ftypheic")
+    (source / "gone.png").symlink_to(source / "nowhere")
+    (source / "loop").symlink_to(source)
     report = Report()
     pictures = list(read_images(source, section(), report))
     assert report.used == len(pictures) == 20
-    assert set(report.skipped) == {"tiny.png", "notes.txt", "empty.jpg", "half.png"}
+    assert set(report.skipped) == {
+        "tiny.png", "notes.txt", "empty.jpg", "half.png", "half.jpg", "film.heic", "gone.png"
+    }  # fmt: skip
     assert "too few" in report.skipped["tiny.png"]
-    assert "not readable" in report.skipped["notes.txt"]
-    assert "20 pictures, 4 files skipped" in report.summary()
-    assert report.summary(shown=1).endswith("and 3 more: all are in the report")
+    assert "not a picture" in report.skipped["notes.txt"]
+    assert "truncated" in report.skipped["half.jpg"]
+    assert "convert it to JPEG" in report.skipped["film.heic"]
+    assert "20 pictures, 7 files skipped" in report.summary()
+    assert report.summary(shown=1).endswith("and 6 more: all are in the report")
     assert {picture.split for picture in pictures} == set(SPLITS)
 
 
@@ -189,18 +196,66 @@ def test_sources_that_cannot_serve_are_told(tmp_path: Path):
     (tmp_path / "x.csv").touch()
     refused(tmp_path / "x.csv", "expected a folder of pictures")
     (tmp_path / "broken.npz").write_bytes(b"PK")
-    refused(tmp_path / "broken.npz", "not readable as .npz")
+    refused(tmp_path / "broken.npz", "not an .npz file")
     np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
-    refused(tmp_path / "other.npz", "expected x_train in it, found pictures")
+    refused(tmp_path / "other.npz", "expected an array x_train")
     np.savez(tmp_path / "float.npz", x_train=np.zeros((3, 8, 8)))
     refused(tmp_path / "float.npz", "float64 of shape")
     np.savez(tmp_path / "labels.npz", x_train=np.zeros((3, 8, 8), np.uint8), y_train=np.zeros(2, np.uint8))
     refused(tmp_path / "labels.npz", "3 pictures beside labels")
     np.savez(tmp_path / "pickle.npz", x_train=np.array([{}], dtype=object))
-    refused(tmp_path / "pickle.npz", "not readable as .npz")  # nothing is unpickled
+    refused(tmp_path / "pickle.npz", "Python objects")  # nothing is unpickled
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03\0")
     with pytest.raises(UserError, match="not readable as an idx file"):
         read_idx(tmp_path / "train-images-idx3-ubyte")
+
+
+def peak_mb(action) -> float:
+    """How many MB more the process has ever used after the action."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    action()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path):
+    """A 109 kB PNG took 5.3 GB, a 4 MB npz 8.4 GB."""
+
+    def png(width: int, height: int) -> bytes:
+        def chunk(kind: bytes, data: bytes) -> bytes:
+            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+        head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+
+    (tmp_path / "bomb.png").write_bytes(png(30_000, 30_000))
+
+    def decode():
+        with pytest.raises(ImageError, match="more than 67 million pixels"):
+            read_image(tmp_path / "bomb.png")
+
+    assert peak_mb(decode) < 100
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000, 400, 400), }".ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(10**6))
+
+    def unpack():
+        with pytest.raises(UserError, match=r"its arrays take 14\.9 GiB"):
+            list(read_images(tmp_path / "bomb.npz", section(), Report()))
+
+    assert peak_mb(unpack) < 100
+    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(b"\0\0\x08\x03" + struct.pack(">III", 2**20, 2**10, 2**10))
+
+    def inflate():
+        with pytest.raises(UserError, match="it declares 1024 GiB"):
+            read_idx(tmp_path / "train-images-idx3-ubyte.gz")
+
+    assert peak_mb(inflate) < 100
+
+
+def test_a_strip_keeps_a_pixel():
+    """3000 x 20 px in a letterbox of 64 x 64 had a height of 0.4 px."""
+    assert fit_image(np.full((2, 3000, 3), 200, np.uint8), section(fit="letterbox")).max() > 0
 
 
 ATTRIBUTES = {"height": 32, "width": 32, "channels": 3, "fit": "crop"}

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is written completely or not at all. Standard library only."""
+"""Files: written completely or not at all, and found in folders of any kind. Standard library only."""
 
 import errno
 import glob
@@ -69,3 +69,49 @@ def _alive(process: str) -> bool:
     except (ValueError, OSError):
         return False
     return True
+
+
+def walk(folder: str | os.PathLike) -> Iterator[Path]:
+    """Yield all entries of a folder and its subfolders that are no folders, except hidden ones, in no fixed order.
+
+    Links are followed, but not into a folder that is above them. A folder that can't be read is yielded itself.
+    """
+    yield from _walk(Path(folder), frozenset())
+
+
+def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, above | {real})
+        else:
+            yield folder / entry.name
+
+
+def entry_fault(path: Path) -> str:
+    """Why an entry that `walk` found can't be read, without opening it; "" if it is a file that may be read."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8: rename it"
+    if path.is_dir():
+        return "a folder that can't be read: check its permissions"
+    if not path.exists():
+        return "a link to nothing"
+    if not path.is_file():
+        return "no regular file"
+    return "" if os.access(path, os.R_OK) else "can't be read: check its permissions"
+
+
+def printable(path: Path) -> str:
+    """The path as text with "/", whatever bytes are in it."""
+    return os.fsencode(path.as_posix()).decode(errors="backslashreplace")

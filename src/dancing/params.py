@@ -36,7 +36,9 @@ _Number = Annotated[float, BeforeValidator(_yaml_float), Field(allow_inf_nan=Fal
 Positive = Annotated[_Number, Field(gt=0)]
 NotNegative = Annotated[_Number, Field(ge=0)]
 Share = Annotated[_Number, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+# Upper limits refuse a mistyped number before it fills the memory or the week.
+Count = Annotated[int, Field(ge=1, le=10**7)]
+Batch = Annotated[int, Field(ge=1, le=2**14)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Pixels = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
 Text = Annotated[str, Field(min_length=1)]
@@ -106,13 +108,13 @@ class VaeTraining(Section):
     """The keys that all VAEs share: size of the latent, length of the training, learning rate and KL term."""
 
     latent_dim: Annotated[int, Field(ge=1, le=1024)]
-    batch_size: Count
+    batch_size: Batch
     epochs: Count
     steps_per_epoch: Count
     patience: Count
     lr: Positive
     kl_weight: NotNegative
-    kl_warmup: Annotated[int, Field(ge=0)]
+    kl_warmup: Annotated[int, Field(ge=0, le=10**7)]
     seed: Seed
 
     @model_validator(mode="after")
@@ -131,7 +133,7 @@ class Vae(VaeTraining):
     hidden: Annotated[int, Field(ge=8, le=2048)]
     layers: Annotated[int, Field(ge=1, le=12)]
     latents_per_beat: Annotated[int, Field(ge=1, le=16)]
-    window: Annotated[int, Field(ge=8)]
+    window: Annotated[int, Field(ge=8, le=10**5)]
     audio_noise: NotNegative
     time_stretch: Annotated[_Number, Field(ge=0, le=0.5)]
     free_bits: NotNegative
@@ -153,7 +155,7 @@ class Prior(Section):
     hidden: Annotated[int, Field(ge=8, le=2048)]
     layers: Annotated[int, Field(ge=1, le=12)]
     beats: Count
-    batch_size: Count
+    batch_size: Batch
     epochs: Count
     steps_per_epoch: Count
     lr: Positive
@@ -167,7 +169,7 @@ class GanTraining(Section):
 
     loss: Literal["hinge", "bce", "wgan_gp"]
     output: Literal["tanh", "param_tanh"]
-    batch_size: Count
+    batch_size: Batch
     epochs: Count
     steps_per_epoch: Count
     lr: Positive
@@ -216,7 +218,7 @@ class VaeGan(GanTraining):
 class Evaluate(Section):
     """Section evaluate of the dance system: number of samples for the metrics."""
 
-    seeds: Count
+    seeds: Annotated[int, Field(ge=1, le=1000)]
     frames: Count
     feature_steps: Count
     seed: Seed
@@ -234,14 +236,14 @@ class Render(Section):
     guidance: NotNegative
     beat_warp: Annotated[_Number, Field(ge=0, le=0.15)]
     quality: Annotated[int, Field(ge=0, le=51)]
-    stills: Count
+    stills: Annotated[int, Field(ge=1, le=1000)]
     seed: Seed
 
 
 class ImageEvaluate(Section):
     """Section evaluate of an image system: number of samples for the metrics."""
 
-    samples: Annotated[int, Field(ge=20)]
+    samples: Annotated[int, Field(ge=20, le=10**6)]
     feature_steps: Count
     seed: Seed
 
@@ -251,7 +253,7 @@ class ImageRender(Section):
 
     song: Text | None
     seconds: Positive
-    walks: Count
+    walks: Annotated[int, Field(ge=1, le=400)]
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
     fps: Annotated[_Number, Field(ge=1, le=120)]
     quality: Annotated[int, Field(ge=0, le=51)]

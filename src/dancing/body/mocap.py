@@ -20,8 +20,10 @@ from scipy.interpolate import CubicSpline
 
 from dancing.body.detection import N_LANDMARKS, bridge
 from dancing.errors import UserError
+from dancing.npz import read_npz
 
 _KEYS = ("landmarks", "visibility", "fps", "width", "height")
+_MAX_BYTES = 2**29  # over four hours at 30 poses a second, in double precision
 #: How far outside the image a landmark may be, in widths and heights. Values beyond are probably in another unit.
 _OUTSIDE = 1.0
 #: A frame this close to a pose of the file, in poses, takes that pose: times are subject to rounding.
@@ -120,12 +122,9 @@ def resample(capture: Capture, fps: float, n_frames: int) -> tuple[np.ndarray, n
 def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays `_KEYS` of the file, checked to hold numbers."""
     try:
-        with np.load(path, allow_pickle=False) as file:  # a pickle could run any code
-            arrays = {key: file[key] for key in _KEYS if key in file}
-    except Exception:  # zipfile, zlib and NumPy raise many kinds for broken files
-        raise LandmarkFileError(
-            f"{path}: not an .npz file of plain arrays: write it with numpy.savez, without Python objects"
-        ) from None
+        arrays = read_npz(path, _KEYS, _MAX_BYTES)
+    except ValueError as error:
+        raise LandmarkFileError(f"{path}: {error}: write it with numpy.savez, without Python objects") from None
     if missing := [key for key in _KEYS if key not in arrays]:
         raise LandmarkFileError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(_KEYS)}")
     for key, array in arrays.items():

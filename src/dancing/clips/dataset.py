@@ -22,7 +22,7 @@ This module imports no librosa, MediaPipe, OpenCV or PyAV, so that machines for 
 Letters: T rows (frames), F audio features, b beats.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ import numpy as np
 
 from dancing.errors import UserError
 from dancing.files import atomic_write, ensure_space
-from dancing.h5 import DatasetError, Split, open_h5
+from dancing.h5 import SPLITS, DatasetError, Split, open_h5
 from dancing.media.downbeats import METRES
 
 FORMAT, VERSION = "dancing-dataset", 3
@@ -268,6 +268,12 @@ def open_dataset(path: str | Path) -> Dataset:
 
     def read(file: h5py.File) -> Dataset:
         statistics = file["normalisation"]
+        for key, most in (("fps", 1000), ("width", 2**16), ("height", 2**16), ("n_mfcc", 128)):
+            if not 1 <= int(file.attrs[key]) <= most:
+                raise DatasetError(f"{key} is {file.attrs[key]}, expected 1 to {most}")
+        F = len(feature_names(int(file.attrs["n_mfcc"])))
+        if not all(_finite(statistics[key], (F,)) for key in ("audio_mean", "audio_std")):
+            raise DatasetError(f"the statistics of the audio are not {F} finite numbers each")
         return Dataset(
             path=path,
             fps=int(file.attrs["fps"]),
@@ -304,4 +310,27 @@ def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:
             lengths.add(len(group["frames"]))
         if len(lengths) > 1:
             raise DatasetError(f"{path}: group {name} mixes lengths {sorted(lengths)}; run build_hdf5 again")
+        _check_piece(piece, group, file.attrs)
         yield piece
+
+
+def _check_piece(piece: Piece, group: h5py.Group, attributes: Mapping[str, Any]) -> None:
+    """Raise DatasetError where a piece has another shape than the schema, or numbers that can't be."""
+    T, n_mfcc = len(piece), int(attributes["n_mfcc"])
+    widths = {"audio_mfcc_sequences": (n_mfcc,), "chroma": (12,), "beat_phase": (2,), "bar_phase": (2 * len(METRES),)}
+    shapes = {key: (T, *widths.get(key, ())) for key in AUDIO_SEQUENCES}
+    shapes |= {"pose_landmark_sequences": (T, 33, 2), "pose_visibility": (T, 33), "beats": (len(piece.beats),)}
+    for key, shape in shapes.items():
+        if not _finite(group[key], shape):
+            raise DatasetError(f"{piece.name}/{key} is {group[key].shape}, expected {shape}, and finite numbers")
+    size = (T, int(attributes["height"]), int(attributes["width"]), 3)
+    if "frames" in group and (group["frames"].shape != size or group["frames"].dtype != np.uint8):
+        raise DatasetError(f"{piece.name}/frames is {group['frames'].shape}, expected {size} of uint8")
+    if T < 1 or piece.split not in SPLITS or not np.isfinite([piece.start, piece.tempo]).all():
+        raise DatasetError(
+            f"{piece.name} has {T} rows, split {piece.split!r}, start {piece.start}, tempo {piece.tempo}"
+        )
+
+
+def _finite(stored: h5py.Dataset, shape: tuple[int, ...]) -> bool:
+    return stored.shape == shape and stored.dtype.kind == "f" and bool(np.isfinite(stored[:]).all())

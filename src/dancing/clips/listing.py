@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dancing.files import entry_fault, printable, walk
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 
 LANDMARK_SUFFIX = ".npz"
@@ -45,9 +46,9 @@ def list_clips(folder: str | os.PathLike) -> Listing:
     folder = Path(folder)
     refused: dict[str, str] = {}
     files = []
-    for path in sorted(_files(folder, set())):
+    for path in sorted(walk(folder)):
         if reason := _unusable(path):
-            refused[_printable(path.relative_to(folder))] = reason
+            refused[printable(path.relative_to(folder))] = reason
         else:
             files.append(path)
     paths: list[Path] = []
@@ -57,47 +58,19 @@ def list_clips(folder: str | os.PathLike) -> Listing:
     songs = Counter(path.with_suffix("") for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
     for path in list(paths):
         if songs[path.with_suffix("")] > 1 and path.with_suffix(LANDMARK_SUFFIX).is_file():
-            refused[_printable(path.relative_to(folder))] = "several songs of this name stand beside its landmarks"
+            refused[printable(path.relative_to(folder))] = "several songs of this name stand beside its landmarks"
             paths.remove(path)
     inside = [path.relative_to(folder) for path in paths]
     clips = dict(zip(_names(inside), paths, strict=True))
     return Listing(dict(sorted(clips.items())), dict(sorted(refused.items())))
 
 
-def _files(folder: Path, above: set[str]) -> Iterator[Path]:
-    """All entries of a folder and its subfolders that are no folders. A link to a folder above is not followed."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        yield folder
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _files(folder / entry.name, above | {real})
-        else:
-            yield folder / entry.name
-
-
 def _unusable(path: Path) -> str:
-    """Why a file can't be a clip, from its entry in the folder alone; "" if it may be one."""
-    try:
-        path.name.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8: rename it"
-    if path.is_dir():
-        return "a folder that can't be read: check its permissions"
-    if not path.exists():
-        return "a link to nothing"
-    if not path.is_file():
-        return "no regular file"
-    if path.suffix.lower() not in (*VIDEO_SUFFIXES, *AUDIO_SUFFIXES, LANDMARK_SUFFIX):
-        return f"not a kind of file that is used here ({', '.join(VIDEO_SUFFIXES)})"
-    return "" if os.access(path, os.R_OK) else "can't be read: check its permissions"
+    """Why a file can't be a clip, without opening it; "" if it may be one."""
+    if reason := entry_fault(path):
+        return reason
+    known = path.suffix.lower() in (*VIDEO_SUFFIXES, *AUDIO_SUFFIXES, LANDMARK_SUFFIX)
+    return "" if known else f"not a kind of file that is used here ({', '.join(VIDEO_SUFFIXES)})"
 
 
 def _names(files: list[Path]) -> Iterator[str]:
@@ -112,8 +85,3 @@ def _names(files: list[Path]) -> Iterator[str]:
 
 def _safe(name: str) -> bool:
     return not (_UNSAFE.search(name) or _RESERVED.fullmatch(name) or len(name.encode()) > _LONGEST_NAME)
-
-
-def _printable(path: Path) -> str:
-    """The path as text, whatever bytes are in it."""
-    return os.fsencode(path.as_posix()).decode(errors="backslashreplace")

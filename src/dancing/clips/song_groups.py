@@ -12,7 +12,7 @@ from scipy.signal import correlate, correlation_lags
 
 _STEP_S = 0.1  # seconds, between the values that are compared
 _OVERLAP_S = 4.0  # seconds that two recordings must have in common: less can agree by chance
-#: Correlation from which two recordings are of the same song. Of over 1,500 pairs of other songs (made, recorded,
+#: Correlation from which two recordings are of the same song. Of over 1,900 pairs of other songs (made, recorded,
 #: and ballroom dances of one kind), the highest was 0.45; the same song under another dance had 1.00.
 SAME_SONG = 0.65
 

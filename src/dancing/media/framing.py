@@ -26,12 +26,17 @@ class Framing:
         across, down = self.width / self.source_width, self.height / self.source_height
         return min(across, down) if self.fit == "letterbox" else max(across, down)
 
+    @property
+    def _scaled(self) -> tuple[int, int]:
+        """Width and height of the scaled image; a strip keeps a pixel of its shorter side."""
+        return max(round(self.source_width * self.scale), 1), max(round(self.source_height * self.scale), 1)
+
     def picture(self, frame: np.ndarray) -> np.ndarray:
         """Resize an image: (source_height, source_width, 3) uint8 -> (height, width, 3) uint8.
 
         Averages over areas when it shrinks the image, and interpolates bicubically when it enlarges it.
         """
-        across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
+        across, down = self._scaled
         method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
         scaled = frame if self.scale == 1 else cv2.resize(frame, (across, down), interpolation=method)
         left, top = (self.width - across) // 2, (self.height - down) // 2
@@ -45,7 +50,7 @@ class Framing:
 
     def landmarks(self, landmarks: np.ndarray) -> np.ndarray:
         """Transform landmarks (..., 2): fractions of the source's width and height -> of the target's, float32."""
-        across, down = round(self.source_width * self.scale), round(self.source_height * self.scale)
+        across, down = self._scaled
         offset = np.array([(self.width - across) // 2, (self.height - down) // 2])
         pixels = landmarks * np.array([across, down]) + offset
         return (pixels / np.array([self.width, self.height])).astype(np.float32)

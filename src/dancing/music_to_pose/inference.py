@@ -57,6 +57,7 @@ class MusicToPose:
         """
         device = pick_device()
         with open_checkpoint(path, "train_vae") as checkpoint:
+            _check_data(checkpoint)
             return cls(
                 model=_load(checkpoint, device),
                 prior=_load(checkpoint["prior"], device) if "prior" in checkpoint else None,
@@ -137,6 +138,24 @@ class MusicToPose:
     @torch.no_grad()
     def _decode(self, audio: torch.Tensor, z: torch.Tensor) -> np.ndarray:
         return self.space.decode(self.model.decode(audio, z)[0].cpu().numpy())
+
+
+def _check_data(checkpoint: Checkpoint) -> None:
+    """Raise ValueError where what a checkpoint says of its data can't be."""
+    for key, most in (("fps", 1000), ("n_mfcc", 128), ("window", 2**20)):
+        if not (isinstance(checkpoint[key], int) and 1 <= checkpoint[key] <= most):
+            raise ValueError(f"{key} is {checkpoint[key]!r}, expected 1 to {most}")
+    mean, std = (np.array(checkpoint[key], np.float64) for key in ("audio_mean", "audio_std"))
+    if mean.ndim != 1 or mean.shape != std.shape or not (std > 0).all():
+        raise ValueError(f"audio_mean and audio_std are {mean.shape} and {std.shape}, or not positive")
+    space = checkpoint["pose_space"]
+    if not all(isinstance(space[key], int) and 1 <= space[key] <= 2**16 for key in ("width", "height")):
+        raise ValueError("pose_space has no size")
+    mean, std = np.array(space["mean"], np.float64), np.array(space["std"], np.float64)
+    if not space["torso"] > 0 or mean.shape != std.shape or not (std > 0).all():
+        raise ValueError(
+            f"pose_space has mean and std of {mean.shape} and {std.shape}, or a scale that is not positive"
+        )
 
 
 def _load(checkpoint: Checkpoint, device: torch.device) -> Any:

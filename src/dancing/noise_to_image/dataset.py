@@ -164,11 +164,13 @@ def open_images(path: Path) -> ImageDataset:
         labels: dict[Split, np.ndarray] = {}
         for split in SPLITS:
             group = file[split]
-            if group["pictures"].shape[1:] != tuple(size.values()):
-                raise DatasetError(f"{path}: {split} has pictures of another size; run build_hdf5 again")
+            stored = group["pictures"]
+            if stored.shape[1:] != tuple(size.values()) or stored.dtype != np.uint8 or not len(stored):
+                expected = ("N", *size.values())
+                raise DatasetError(f"{split} has {stored.dtype} of {stored.shape}, expected uint8 of {expected}")
             if "labels" in group:
                 labels[split] = group["labels"][:]
-                if len(labels[split]) != len(group["pictures"]):
+                if labels[split].shape != stored.shape[:1] or labels[split].dtype.kind not in "iu":
                     raise DatasetError(f"{path}: {split} mixes lengths; run build_hdf5 again")
         return ImageDataset(path, **size, labels=labels, _file=file)
 

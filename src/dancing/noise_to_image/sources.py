@@ -6,8 +6,10 @@ file that can't be used is reported with the reason, and the others are read. Le
 """
 
 import gzip
+import math
 import random
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +17,15 @@ from pathlib import Path
 import cv2
 import joblib
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dancing.errors import UserError
+from dancing.files import entry_fault, printable, walk
 from dancing.h5 import Split
-from dancing.media.container import VIDEO_SUFFIXES, MediaError
+from dancing.media.container import MAX_PIXELS, VIDEO_SUFFIXES, MediaError
 from dancing.media.framing import Framing
 from dancing.media.video import probe, read_frames
+from dancing.npz import read_npz
 from dancing.params import ImageData
 
 #: Largest factor by which an image is enlarged; a smaller image is skipped, as it would be blurred.
@@ -29,6 +33,8 @@ MAX_ENLARGEMENT = 4
 #: Time that is left out between two parts of a video, s, but at most a twentieth of the video. Otherwise the frames on
 #: both sides of a boundary would be almost the same.
 GUARD = 1.0
+#: Arrays that declare more bytes are refused: a small packed file can unpack to any size.
+MAX_BYTES = 2**33
 BATCH = 256  # files that are read at once by all cores, and the most that are in memory
 IDX_UNSIGNED_BYTE = 8  # code of the only data type that is supported
 #: MNIST's file names of the images and labels of its two parts. In some copies the second dash is a dot.
@@ -104,22 +110,28 @@ def read_images(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image of any format that Pillow or OpenCV supports, (H, W, 3) uint8 RGB.
+    """Read an image of any format that Pillow supports, (H, W, 3) uint8 RGB.
 
     It is rotated as its EXIF data say. Grey becomes RGB, 16 bits become 8, and transparent pixels are put on black.
 
     Raises:
-        ImageError: the file can't be read.
+        ImageError: the file can't be read whole, or has more than `MAX_PIXELS`.
     """
     try:
-        with Image.open(path) as file:
-            return _rgb(ImageOps.exif_transpose(file))
-    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if pixels is None:
-            reason = str(error).replace(str(path), "it") or type(error).__name__
-            raise ImageError(f"not readable as a picture ({reason})") from None
-        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
+            with Image.open(path) as file:
+                if file.width * file.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                return _rgb(ImageOps.exif_transpose(file))
+    except Image.DecompressionBombError:
+        raise ImageError(f"more than {MAX_PIXELS // 10**6} million pixels: scale it down") from None
+    except UnidentifiedImageError:
+        advice = ": convert it to JPEG" if path.suffix.lower() in (".heic", ".heif") else ""
+        raise ImageError(f"not a picture of a known format{advice}") from None
+    except (OSError, ValueError, SyntaxError, struct.error) as error:
+        reason = str(error).replace(str(path), "it") or type(error).__name__
+        raise ImageError(f"not readable as a picture ({reason})") from None
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
@@ -168,9 +180,14 @@ def shuffled_splits(count: int, val: float, test: float, seed: int) -> list[Spli
 
 
 def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
-    inside = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+    inside = sorted(walk(source)) if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
-    visible = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    visible = []
+    for path in inside:
+        if reason := entry_fault(path):
+            report.skipped[printable(path.relative_to(root))] = reason
+        else:
+            visible.append(path)
     videos = [p for p in visible if p.suffix.lower() in VIDEO_SUFFIXES]
     files = [p for p in visible if p.suffix.lower() not in VIDEO_SUFFIXES]
     splits = shuffled_splits(len(files), data.val, data.test, data.seed)
@@ -243,16 +260,12 @@ def _from_arrays(arrays: _Arrays, source: Path, data: ImageData, report: Report)
 
 def _npz(source: Path) -> _Arrays:
     try:
-        with np.load(source) as file:
-            if "x_train" not in file:
-                raise UserError(f"data.images: {source}: expected x_train in it, found {', '.join(file) or 'nothing'}")
-            return {
-                part: (file[f"x_{part}"], file.get(f"y_{part}")) for part in ("train", "test") if f"x_{part}" in file
-            }
-    except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"data.images: {source}: not readable as .npz ({error})") from None
+        file = read_npz(source, [f"{kind}_{part}" for kind in "xy" for part in ("train", "test")], MAX_BYTES)
+    except ValueError as error:
+        raise UserError(f"data.images: {source}: {error}") from None
+    if "x_train" not in file:
+        raise UserError(f"data.images: {source}: expected an array x_train in it")
+    return {part: (file[f"x_{part}"], file.get(f"y_{part}")) for part in ("train", "test") if f"x_{part}" in file}
 
 
 def _idx(source: Path) -> _Arrays:
@@ -278,11 +291,15 @@ def read_idx(path: Path) -> np.ndarray:
         UserError: the file can't be read.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        zeros, kind, dims = struct.unpack_from(">HBB", content)
-        shape = struct.unpack_from(f">{dims}I", content, 4)
-        if zeros != 0 or kind != IDX_UNSIGNED_BYTE:
-            raise ValueError("its first bytes are not an idx file's of unsigned bytes")
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * dims).reshape(shape)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            zeros, kind, dims = struct.unpack(">HBB", file.read(4))
+            shape = struct.unpack(f">{dims}I", file.read(4 * dims))
+            if zeros != 0 or kind != IDX_UNSIGNED_BYTE:
+                raise ValueError("its first bytes are not an idx file's of unsigned bytes")
+            size = math.prod(shape)
+            if size > MAX_BYTES:
+                raise ValueError(f"it declares {size / 2**30:.0f} GiB")
+            content = file.read(size + 1)  # no more than it declares, whatever it unpacks to
+            return np.frombuffer(content, np.uint8).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error) as error:
         raise UserError(f"data.images: {path}: not readable as an idx file ({error})") from None

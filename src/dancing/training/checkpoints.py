@@ -1,10 +1,12 @@
 """Checkpoints of trained models, and the saved states that interrupted trainings resume from."""
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any
 
@@ -45,8 +47,8 @@ def open_checkpoint(path: Path, stage: str) -> Iterator[Checkpoint]:
         The checkpoint.
 
     Raises:
-        UserError: the file is missing or broken, or does not fit this version of the models: the block raised KeyError,
-            TypeError, AttributeError or torch's RuntimeError.
+        UserError: the file is missing or broken, holds numbers that are not finite, or does not fit this version of the
+            models: the block raised an exception that is no `UserError`.
     """
     try:
         checkpoint = _read(path)
@@ -54,10 +56,26 @@ def open_checkpoint(path: Path, stage: str) -> Iterator[Checkpoint]:
         raise UserError(f"{path}: no such checkpoint; the stage {stage} makes it") from None
     except ValueError as error:
         raise UserError(f"{path}: not a checkpoint of ours ({error}); run the stage {stage} again") from None
+    if name := _not_finite(checkpoint, ""):
+        raise UserError(f"{path}: {name.strip('.')} holds NaN or infinity; run the stage {stage} again")
     try:
         yield checkpoint
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{path}: of another version ({error}); run the stage {stage} again") from None
+    except UserError:
+        raise
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: of another version, or broken ({reason}); run the stage {stage} again") from None
+
+
+def _not_finite(value: object, name: str) -> str:
+    """The name of the first tensor or number that is not finite; "" if all are."""
+    if isinstance(value, dict):
+        return next(filter(None, (_not_finite(item, f"{name}.{key}") for key, item in value.items())), "")
+    if isinstance(value, list | tuple):
+        return next(filter(None, (_not_finite(item, name) for item in value)), "")
+    if isinstance(value, torch.Tensor):
+        return "" if bool(torch.isfinite(value).all()) else name
+    return name if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _read(path: Path) -> Checkpoint:
@@ -66,8 +84,13 @@ def _read(path: Path) -> Checkpoint:
         checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
+    except UnpicklingError:
+        # torch's own message advises to load the file in a way that runs whatever code is in it.
+        raise ValueError("it holds something else than tensors and plain values, or is broken") from None
     except Exception as error:  # broken bytes can make the unpickler raise anything
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+        raise ValueError(f"{type(error).__name__}: {str(error).split('. ')[0]}") from None
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"it holds {type(checkpoint).__name__}, expected names and values")
     return checkpoint
 
 
