@@ -3,6 +3,7 @@
 # make setup  the environment alone            make check      lint and types
 # make docs   the documentation as a website   make results    measured figures into README.md and docs/
 # make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
+# make audit  known vulnerabilities
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast ui setup check ci hooks docs docs-check results readme-picture clean
+.PHONY: demo test test-fast ui setup check audit ci hooks docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -30,6 +31,11 @@ test-fast: .venv/installed-dev
 
 check: .venv/installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check -q . && $(BIN)/mypy
+
+# Known vulnerabilities of the dependencies, which needs the network, and a search for insecure code.
+audit: .venv/installed-audit
+	@$(BIN)/bandit -q -r -c pyproject.toml src stages docgen data/demo
+	@$(BIN)/pip-audit -r requirements.lock --no-deps --disable-pip
 
 # One after the other, the quickest first, also with -j.
 ci:
@@ -77,6 +83,11 @@ readme-picture: .venv/installed
 .venv/installed-docs: pyproject.toml requirements.lock
 	@$(MAKE) -s .venv/installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[docs]"
+	@touch $@
+
+.venv/installed-audit: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[audit]"
 	@touch $@
 
 .venv/python:

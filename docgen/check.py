@@ -181,7 +181,7 @@ def _fault(command: str) -> str | None:
             return _dvc_fault(arguments)
         case ["git", "checkout", path]:
             return None if (ROOT / path).exists() else f"{command}: no file {path}"
-        case ["source", ".venv/bin/activate"]:
+        case ["source", ".venv/bin/activate"] | ["git", "add" | "commit", *_]:
             return None
     return f"{command}: a command that docgen/check.py doesn't know"
 
@@ -218,7 +218,7 @@ def _dvc_fault(arguments: list[str]) -> str | None:
             return f"dvc {' '.join(command)} has no option {word}"
         if word in ("-S", "--set-param"):
             overrides.append(rest.pop(0))
-        elif not word.startswith("-") and not (ROOT / word).exists():
+        elif not word.startswith("-") and word != "data/raw" and not (ROOT / word).exists():  # the user's clips
             return f"no file {word}"
     return _override_fault(overrides)
 

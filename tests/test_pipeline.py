@@ -27,12 +27,17 @@ def run(project: Path, *command: str, **more: str) -> str:
 
     more: variables of the environment.
     """
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))} | more
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    env = environment() | more
     result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
     output = result.stdout + result.stderr
     assert result.returncode == 0, f"{' '.join(command)}:\n{output}"
     return output
+
+
+def environment() -> dict[str, str]:
+    """This environment's programs, and nothing that says where another project's runs or data are."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))}
+    return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"}
 
 
 def ran(output: str) -> set[str]:
@@ -54,7 +59,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make.main(["clips", "--count", "2", "--seconds", "2", "2", "--seed", "5", "--out", str(made)])
     make.main(["songs", "--count", "1", "--seconds", "2", "2", "--seed", "6", "--out", str(made)])
     values = yaml.safe_load(smoke_params())
-    values["data"]["clips"], values["render"]["song"] = "made/clips", "made/songs/song_1.mp3"
+    (made / "clips").rename(project / "data/raw")
+    values["data"]["clips"], values["render"]["song"] = "data/raw", "made/songs/song_1.mp3"
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     # Says which file the code came from: the checkout's, not that of the environment's editable install.
     with open(project / "src/dancing/training/adversarial.py", "a", encoding="utf-8") as code:
@@ -62,6 +68,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(project, "git", "init", "-q")
     run(project, "git", "config", "user.email", "test@example.com")
     run(project, "git", "config", "user.name", "Test")
+    run(project, "dvc", "add", "-q", "data/raw")  # so that experiments in other checkouts have the clips
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "start")
     return project
@@ -73,9 +80,7 @@ def test_clips_in_dance_out(project: Path, tmp_path_factory: pytest.TempPathFact
     assert ran(output) == set(STAGES)
     assert f"code from {project / 'src/dancing/training/adversarial.py'}" in output
     with open_dataset(project / "data/dataset.h5") as dataset:
-        assert {piece.clip for piece in dataset.pieces} == {
-            path.name for path in (project / "made/clips").glob("*.mp4")
-        }
+        assert {piece.clip for piece in dataset.pieces} == {path.name for path in (project / "data/raw").glob("*.mp4")}
         assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
     video = probe(project / "dance.mp4")
     assert (video.codec, video.has_audio, video.height) == ("h264", True, 128)
@@ -234,7 +239,7 @@ def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
 
 def test_dances_without_pictures(project: Path):
     """The same clips, their sound and true landmarks alone, through all six stages to a video of the skeleton."""
-    for clip in (project / "made/clips").glob("*.mp4"):
+    for clip in (project / "data/raw").glob("*.mp4"):
         write_audio(project / f"made/truth/{clip.stem}.wav", read_audio(clip, 48_000), 48_000)
     values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["clips"], values["gan"]["model"] = "made/truth", "none"

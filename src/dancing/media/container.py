@@ -127,6 +127,7 @@ def _scan(path: str, modified: int, size: int) -> Scan:
     packets: dict[int, list[tuple[int | None, int | None, int]]] = {}  # stream -> (pts, dts, duration) in ticks
     with opened(path) as container:
         streams: list[MediaStream] = [*_picture_streams(container, path), *container.streams.audio]
+        streams = [stream for stream in streams if stream.codec_context is not None]  # None: an unknown codec
         for packet in packets_of(container, *streams) if streams else ():
             if packet.size and not packet.is_discard:
                 packets.setdefault(packet.stream_index, []).append((packet.pts, packet.dts, packet.duration or 0))
