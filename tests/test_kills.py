@@ -1,6 +1,6 @@
 """SIGKILL at random moments of the whole pipeline: the next `dvc repro` recovers, and ends with the same figures.
 
-DANCING_KILLS sets the number of kills, 2 by default.
+DANCING_KILLS sets the number of kills, 1 by default.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 from test_pipeline import environment, project, run  # noqa: F401 - the fixture
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("DANCING_KILLS", "2"))
+KILLS = int(os.environ.get("DANCING_KILLS", "1"))
 
 
 def results(project: Path) -> dict[str, bytes]:  # noqa: F811

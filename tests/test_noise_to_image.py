@@ -35,9 +35,9 @@ def weights(path: Path, *names: str) -> list[torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_gan_resume_equals_uninterrupted(make_images, tmp_path: Path, system: str):
-    gan, dataset = image_params(system).gan, make_images(system)
+@pytest.mark.parametrize(("system", "loss"), [*((system, None) for system in SYSTEMS), ("digits", "wgan_gp")])
+def test_gan_resume_equals_uninterrupted(make_images, tmp_path: Path, system: str, loss: str | None):
+    gan, dataset = image_params(system, **({"gan__loss": loss} if loss else {})).gan, make_images(system)
     whole = train_noise_gan(dataset, gan, tmp_path / "whole", tmp_path / "a")
     with pytest.raises(KilledError):
         train_noise_gan(dataset, gan, tmp_path / "parts", tmp_path / "b", kill_at(1))
