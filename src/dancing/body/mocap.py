@@ -122,7 +122,7 @@ def resample(capture: Capture, fps: float, n_frames: int) -> tuple[np.ndarray, n
 def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The arrays `_KEYS` of the file, checked to hold numbers."""
     try:
-        arrays = read_npz(path, _KEYS, _MAX_BYTES)
+        arrays = read_npz(path, _KEYS, _MAX_BYTES, widened=8)
     except ValueError as error:
         raise LandmarkFileError(f"{path}: {error}: write it with numpy.savez, without Python objects") from None
     if missing := [key for key in _KEYS if key not in arrays]:

@@ -24,7 +24,7 @@ Letters: T rows (frames), F audio features, b beats.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -32,7 +32,7 @@ import numpy as np
 
 from dancing.errors import UserError
 from dancing.files import atomic_write, ensure_space
-from dancing.h5 import SPLITS, DatasetError, Split, open_h5
+from dancing.h5 import SPLITS, DatasetError, Split, open_h5, whole_number
 from dancing.media.downbeats import METRES
 
 FORMAT, VERSION = "dancing-dataset", 3
@@ -47,6 +47,7 @@ AUDIO_SEQUENCES = {
     "metre": "above 0 where bars of three beats fit better than bars of two or four, -1 to 1",
     "beat_nearness": "exp(-distance to the nearest beat / 0.1 s)",
 }
+_FAR = 100  # widths or heights of the image; no landmark is so far from it
 _CHECKED = 64  # frames that are written from one look at the free space to the next
 #: Number of last columns that hold beat and bar. They are not standardised, because phases already have a scale.
 BEAT_COLUMNS = 10
@@ -268,21 +269,22 @@ def open_dataset(path: str | Path) -> Dataset:
 
     def read(file: h5py.File) -> Dataset:
         statistics = file["normalisation"]
-        for key, most in (("fps", 1000), ("width", 2**16), ("height", 2**16), ("n_mfcc", 128)):
-            if not 1 <= int(file.attrs[key]) <= most:
-                raise DatasetError(f"{key} is {file.attrs[key]}, expected 1 to {most}")
-        F = len(feature_names(int(file.attrs["n_mfcc"])))
+        limits = {"fps": 1000, "width": 2**16, "height": 2**16, "n_mfcc": 128}
+        numbers = {key: whole_number(file.attrs, key, most) for key, most in limits.items()}
+        F = len(feature_names(numbers["n_mfcc"]))
         if not all(_finite(statistics[key], (F,)) for key in ("audio_mean", "audio_std")):
             raise DatasetError(f"the statistics of the audio are not {F} finite numbers each")
+        if not (statistics["audio_std"][:] > 0).all():
+            raise DatasetError("the standard deviations of the audio are not all positive")
+        pieces = list(_read_pieces(file, path))
+        if not any(piece.split == "train" for piece in pieces):
+            raise DatasetError("no piece to train on")
         return Dataset(
             path=path,
-            fps=int(file.attrs["fps"]),
-            width=int(file.attrs["width"]),
-            height=int(file.attrs["height"]),
-            n_mfcc=int(file.attrs["n_mfcc"]),
+            **numbers,
             audio_mean=statistics["audio_mean"][:],
             audio_std=statistics["audio_std"][:],
-            pieces=list(_read_pieces(file, path)),
+            pieces=pieces,
             _file=file,
         )
 
@@ -330,6 +332,11 @@ def _check_piece(piece: Piece, group: h5py.Group, attributes: Mapping[str, Any])
         raise DatasetError(
             f"{piece.name} has {T} rows, split {piece.split!r}, start {piece.start}, tempo {piece.tempo}"
         )
+    if np.abs(piece.landmarks).max() > _FAR:
+        raise DatasetError(f"{piece.name} has landmarks that are no fractions of the image")
+    place = PurePosixPath(piece.clip) if isinstance(piece.clip, str) else None
+    if place is None or place.is_absolute() or ".." in place.parts or not isinstance(piece.subject, str):
+        raise DatasetError(f"{piece.name} is of the clip {piece.clip!r}, which would lie outside data.clips")
 
 
 def _finite(stored: h5py.Dataset, shape: tuple[int, ...]) -> bool:

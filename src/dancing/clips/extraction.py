@@ -33,9 +33,11 @@ from dancing.media import audio, video
 from dancing.media.audio import AudioFeatures
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
 from dancing.media.sound import read_audio, silences
+from dancing.npz import read_npz
 
 #: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
 _SAME_LENGTH_S = 1.0
+_MAX_BYTES = 2**32  # of a feature file; a day of dance takes half of it
 _THUMBNAIL_PX = 240  # the longer side
 
 
@@ -79,20 +81,47 @@ class ClipFeatures:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ClipFeatures:
-        """Read a file that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            stored = {key: value if value.ndim else value.item() for key, value in file.items()}
-        stored["segments"] = [(int(start), int(stop)) for start, stop in stored["segments"]]
-        return cls(
-            audio=AudioFeatures(**{field.name: stored[field.name] for field in fields(AudioFeatures)}),
-            pose=PoseTrack(**{field.name: stored[field.name] for field in fields(PoseTrack)}),
-            width=stored["width"],
-            height=stored["height"],
-            fps=stored["fps"],
-            thumbnail=stored["thumbnail"],
-            thumbnail_frame=stored["thumbnail_frame"],
-            report=json.loads(stored["report"]),
-        )
+        """Read a file that `save` wrote.
+
+        Raises:
+            UserError: the file is missing or broken, or somebody else wrote it.
+        """
+        keys = [field.name for kind in (cls, AudioFeatures, PoseTrack) for field in fields(kind)]
+        try:
+            arrays = read_npz(path, keys, _MAX_BYTES)
+            stored: dict[str, Any] = {key: value if value.ndim else value.item() for key, value in arrays.items()}
+            stored["segments"] = [(int(start), int(stop)) for start, stop in stored["segments"]]
+            features = cls(
+                audio=AudioFeatures(**{field.name: stored[field.name] for field in fields(AudioFeatures)}),
+                pose=PoseTrack(**{field.name: stored[field.name] for field in fields(PoseTrack)}),
+                width=stored["width"],
+                height=stored["height"],
+                fps=stored["fps"],
+                thumbnail=stored["thumbnail"],
+                thumbnail_frame=stored["thumbnail_frame"],
+                report=json.loads(stored["report"]),
+            )
+            features._check()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(
+                f"{path}: not a file of the stage extract_features ({reason}); delete it and run the stage again"
+            ) from None
+        return features
+
+    def _check(self) -> None:
+        """Raise ValueError where the arrays don't belong together."""
+        T = len(self.pose.landmarks)
+        of_beats = ("beats", "tempo")  # not one row a frame
+        rows = [value for key, value in vars(self.audio).items() if key not in of_beats]
+        if any(len(value) != T or value.dtype.kind != "f" for value in [*rows, self.pose.visibility]):
+            raise ValueError("its arrays differ in length, or hold no numbers")
+        if self.pose.landmarks.shape[1:] != (33, 2) or self.pose.landmarks.dtype.kind != "f":
+            raise ValueError(f"landmarks is {self.pose.landmarks.shape}, expected ({T}, 33, 2)")
+        if not all(0 <= start < stop <= T for start, stop in self.pose.segments):
+            raise ValueError(f"segments is {self.pose.segments}, in {T} frames")
+        if not (self.fps > 0 and self.width > 0 and self.height > 0):
+            raise ValueError(f"fps, width and height are {self.fps}, {self.width} and {self.height}")
 
 
 def extract_clip(path: str | os.PathLike, settings: ExtractionSettings) -> ClipFeatures:

@@ -179,8 +179,7 @@ def critic_gap(dataset: ImageDataset, checkpoint: Path, samples: int, seed: int)
     """
     device = pick_device()
     with open_checkpoint(checkpoint, "train_gan") as content:
-        _, discriminator = GANS.build(GANS.from_dict(content["config"]))
-        discriminator.load_state_dict(content["discriminator"])
+        discriminator = GANS.restore(content["config"], content["discriminator"], part=1)
     discriminator.to(device).eval()
 
     def scores(split: Split) -> np.ndarray:

@@ -10,10 +10,15 @@ import torch
 from torch import nn
 
 from dancing.body.skeleton import PoseSpace
+from dancing.media.downbeats import METRES
 from dancing.music_to_pose.flow_prior import FlowPrior
 from dancing.music_to_pose.models import MODELS
 from dancing.training.checkpoints import Checkpoint, open_checkpoint
 from dancing.training.device import make_rng, pick_device
+
+#: Audio features beside the MFCC coefficients: onset strength, chroma, beat, bars, metre and nearness of a beat.
+_OTHER_FEATURES = 1 + 12 + 2 + 2 * len(METRES) + 1 + 1
+_TRIAL = 16  # frames that a loaded model is tried with
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class MusicToPose:
         device = pick_device()
         with open_checkpoint(path, "train_vae") as checkpoint:
             _check_data(checkpoint)
-            return cls(
+            loaded = cls(
                 model=_load(checkpoint, device),
                 prior=_load(checkpoint["prior"], device) if "prior" in checkpoint else None,
                 guidance=guidance,
@@ -70,6 +75,11 @@ class MusicToPose:
                 audio_std=np.array(checkpoint["audio_std"], dtype=np.float32),
                 device=device,
             )
+            # Sizes that don't belong together show only where the model runs.
+            trial = loaded.generate(np.zeros((_TRIAL, len(loaded.audio_mean)), np.float32), 0, 1.0)
+            if trial.shape != (_TRIAL, 33, 2) or not np.isfinite(trial).all():
+                raise ValueError("it makes no poses")
+            return loaded
 
     def generate(self, audio: np.ndarray, seed: int, temperature: float) -> np.ndarray:
         """Return poses for a song, (T, 33, 2), in fractions of the image.
@@ -146,9 +156,15 @@ def _check_data(checkpoint: Checkpoint) -> None:
         if not (isinstance(checkpoint[key], int) and 1 <= checkpoint[key] <= most):
             raise ValueError(f"{key} is {checkpoint[key]!r}, expected 1 to {most}")
     mean, std = (np.array(checkpoint[key], np.float64) for key in ("audio_mean", "audio_std"))
-    if mean.ndim != 1 or mean.shape != std.shape or not (std > 0).all():
-        raise ValueError(f"audio_mean and audio_std are {mean.shape} and {std.shape}, or not positive")
+    F = checkpoint["n_mfcc"] + _OTHER_FEATURES
+    if mean.shape != (F,) or std.shape != (F,) or not (std > 0).all():
+        raise ValueError(f"audio_mean and audio_std are {mean.shape} and {std.shape}, expected ({F},), or not positive")
+    rates = [checkpoint[key]["config"].get("fps") for key in ("prior",) if key in checkpoint]
+    if any(fps not in (checkpoint["fps"], None) for fps in [*rates, checkpoint["config"].get("fps")]):
+        raise ValueError(f"fps is {checkpoint['fps']}, but another in the models")
     space = checkpoint["pose_space"]
+    if space["kind"] not in ("picture", "body"):
+        raise ValueError(f"pose_space is of the kind {space['kind']!r}")
     if not all(isinstance(space[key], int) and 1 <= space[key] <= 2**16 for key in ("width", "height")):
         raise ValueError("pose_space has no size")
     mean, std = np.array(space["mean"], np.float64), np.array(space["std"], np.float64)
@@ -160,9 +176,7 @@ def _check_data(checkpoint: Checkpoint) -> None:
 
 def _load(checkpoint: Checkpoint, device: torch.device) -> Any:
     """Return the model of {"config", "state"}."""
-    (model,) = MODELS.build(MODELS.from_dict(checkpoint["config"]))
-    model.load_state_dict(checkpoint["state"])
-    return model.to(device).eval()
+    return MODELS.restore(checkpoint["config"], checkpoint["state"]).to(device).eval()
 
 
 class MusicToPoseModule(nn.Module):

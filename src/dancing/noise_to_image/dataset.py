@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from dancing.files import atomic_write, ensure_space
-from dancing.h5 import SPLITS, DatasetError, Split, open_h5
+from dancing.h5 import SPLITS, DatasetError, Split, open_h5, whole_number
 
 FORMAT, VERSION = "dancing-images", 1
 CHUNK = 2**16  # bytes that are read at once: a few small images, or one large one
@@ -160,7 +160,8 @@ def open_images(path: Path) -> ImageDataset:
     """
 
     def read(file: h5py.File) -> ImageDataset:
-        size = {key: int(file.attrs[key]) for key in ("height", "width", "channels")}
+        limits = {"height": 2**16, "width": 2**16, "channels": 3}
+        size = {key: whole_number(file.attrs, key, most) for key, most in limits.items()}
         labels: dict[Split, np.ndarray] = {}
         for split in SPLITS:
             group = file[split]

@@ -48,13 +48,14 @@ class NoiseToImage:
         with open_checkpoint(path, stage) as checkpoint:
             if stage == "train_vae":
                 config = VAES.from_dict(checkpoint["config"])
-                model, *_ = VAES.build(config)
-                model.load_state_dict(checkpoint["state"])
-                return cls(model.to(device).eval(), config.latent_dim, 0, device)
-            config = GANS.from_dict(checkpoint["config"])
-            model, *_ = GANS.build(config)
-            model.load_state_dict(checkpoint["generator"])
-            return cls(model.to(device).eval(), config.noise, config.categories, device)
+                model = VAES.restore(checkpoint["config"], checkpoint["state"])
+                loaded = cls(model.to(device).eval(), config.latent_dim, 0, device)
+            else:
+                config = GANS.from_dict(checkpoint["config"])
+                model = GANS.restore(checkpoint["config"], checkpoint["generator"])
+                loaded = cls(model.to(device).eval(), config.noise, config.categories, device)
+            loaded.generate(loaded.noise(1, 0))  # sizes that don't belong together show only where the model runs
+            return loaded
 
     @property
     def encodes(self) -> bool:

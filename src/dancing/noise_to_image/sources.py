@@ -6,14 +6,20 @@ file that can't be used is reported with the reason, and the others are read. Le
 """
 
 import gzip
+import io
 import math
+import os
 import random
+import re
 import struct
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import cv2
 import joblib
 import numpy as np
@@ -33,12 +39,21 @@ MAX_ENLARGEMENT = 4
 #: Time that is left out between two parts of a video, s, but at most a twentieth of the video. Otherwise the frames on
 #: both sides of a boundary would be almost the same.
 GUARD = 1.0
-#: Arrays that declare more bytes are refused: a small packed file can unpack to any size.
+#: Arrays that declare more bytes are refused: a small packed file can unpack to any size. So are those of a packed idx
+#: file that declare more than both of these: bytes, and times the size of the file.
 MAX_BYTES = 2**33
+PACKED_BYTES, PACKED = 2**28, 20
+LARGE = 2**24  # px; only one larger image is decoded at a time, because that takes up to 15 bytes a pixel
 BATCH = 256  # files that are read at once by all cores, and the most that are in memory
 IDX_UNSIGNED_BYTE = 8  # code of the only data type that is supported
 #: MNIST's file names of the images and labels of its two parts. In some copies the second dash is a dot.
 IDX = {"train": ("train-images", "train-labels"), "test": ("t10k-images", "t10k-labels")}
+
+
+Image.init()
+#: What Pillow reads by itself: for EPS and WMF it runs other programs.
+_FORMATS = [name for name in Image.ID if name not in ("EPS", "WMF")]
+_one_large = threading.Lock()
 
 
 class ImageError(UserError):
@@ -75,9 +90,14 @@ class Report:
     def summary(self, shown: int = 10) -> str:
         """Return the report as text, with the first `shown` skipped files, one a line."""
         lines = [f"{self.used} pictures, {len(self.skipped)} files skipped"]
-        lines += [f"  skipped {name}: {reason}" for name, reason in list(self.skipped.items())[:shown]]
+        lines += [f"  skipped {_harmless(name)}: {reason}" for name, reason in list(self.skipped.items())[:shown]]
         more = len(self.skipped) - shown
         return "\n".join([*lines, f"  and {more} more: all are in the report"] if more > 0 else lines)
+
+
+def _harmless(name: str) -> str:
+    """A name without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
 
 
 def read_images(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
@@ -120,18 +140,47 @@ def read_image(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
-            with Image.open(path) as file:
-                if file.width * file.height > MAX_PIXELS:
+            with Image.open(path, formats=_FORMATS) as file:
+                pixels = file.width * file.height
+                if pixels > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                return _rgb(ImageOps.exif_transpose(file))
+                if file.format in ("JPEG", "MPO"):
+                    _check_jpeg(path.read_bytes())
+                with _one_large if pixels > LARGE else nullcontext():
+                    return _rgb(ImageOps.exif_transpose(file))
+    except MemoryError:
+        raise
     except Image.DecompressionBombError:
         raise ImageError(f"more than {MAX_PIXELS // 10**6} million pixels: scale it down") from None
     except UnidentifiedImageError:
         advice = ": convert it to JPEG" if path.suffix.lower() in (".heic", ".heif") else ""
         raise ImageError(f"not a picture of a known format{advice}") from None
-    except (OSError, ValueError, SyntaxError, struct.error) as error:
+    except Exception as error:  # broken bytes can make a decoder raise anything
         reason = str(error).replace(str(path), "it") or type(error).__name__
         raise ImageError(f"not readable as a picture ({reason})") from None
+
+
+#: A marker of a JPEG, except those that stand inside its compressed data.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_END = b"\xd9"
+
+
+def _check_jpeg(content: bytes) -> None:
+    """Raise ValueError where pieces of a JPEG are lost: libjpeg puts grey in their place, and Pillow says nothing."""
+    at = 2
+    while (marker := _MARKER.search(content, at)) and marker[1] != _END:
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+    if marker is None:
+        raise ValueError("its end is missing")
+    try:
+        with av.open(io.BytesIO(content), "r", format="jpeg_pipe") as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {"err_detect": "explode"}
+            next(container.decode(stream))
+    except (av.error.InvalidDataError, av.error.EOFError, StopIteration):
+        raise ValueError("a part of it is missing or damaged") from None
+    except av.error.FFmpegError:
+        pass  # a kind that FFmpeg does not decode
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
@@ -182,14 +231,19 @@ def shuffled_splits(count: int, val: float, test: float, seed: int) -> list[Spli
 def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
     inside = sorted(walk(source)) if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
-    visible = []
-    for path in inside:
+    visible: dict[str, Path] = {}  # by its place without links
+    places = {path: os.path.realpath(path) for path in inside}
+    beginning = os.path.realpath(root)
+    for path in sorted(inside, key=lambda path: places[path] != os.path.join(beginning, path.relative_to(root))):
+        real = places[path]
         if reason := entry_fault(path):
             report.skipped[printable(path.relative_to(root))] = reason
+        elif real in visible:  # through a link; it could be in the training and in the test part
+            report.skipped[printable(path.relative_to(root))] = f"the same file as {visible[real].relative_to(root)}"
         else:
-            visible.append(path)
-    videos = [p for p in visible if p.suffix.lower() in VIDEO_SUFFIXES]
-    files = [p for p in visible if p.suffix.lower() not in VIDEO_SUFFIXES]
+            visible[real] = path
+    videos = [p for p in sorted(visible.values()) if p.suffix.lower() in VIDEO_SUFFIXES]
+    files = [p for p in sorted(visible.values()) if p.suffix.lower() not in VIDEO_SUFFIXES]
     splits = shuffled_splits(len(files), data.val, data.test, data.seed)
     with joblib.Parallel(n_jobs=-1, prefer="threads") as parallel:
         for first in range(0, len(files), BATCH):
@@ -297,8 +351,8 @@ def read_idx(path: Path) -> np.ndarray:
             if zeros != 0 or kind != IDX_UNSIGNED_BYTE:
                 raise ValueError("its first bytes are not an idx file's of unsigned bytes")
             size = math.prod(shape)
-            if size > MAX_BYTES:
-                raise ValueError(f"it declares {size / 2**30:.0f} GiB")
+            if size > min(MAX_BYTES, max(PACKED_BYTES, PACKED * path.stat().st_size)):
+                raise ValueError(f"it declares {size / 2**30:.1f} GiB")
             content = file.read(size + 1)  # no more than it declares, whatever it unpacks to
             return np.frombuffer(content, np.uint8).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error) as error:

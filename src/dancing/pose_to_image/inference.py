@@ -12,7 +12,7 @@ from torch import nn
 from dancing.body.skeleton import Placement
 from dancing.media.pixels import to_uint8
 from dancing.pose_to_image.models import MODELS
-from dancing.training.checkpoints import NOTHING, open_checkpoint
+from dancing.training.checkpoints import NOTHING, Checkpoint, open_checkpoint
 from dancing.training.device import pick_device
 
 
@@ -48,9 +48,9 @@ class PoseToImage:
         device = pick_device()
         with open_checkpoint(path, "train_gan") as checkpoint:
             config = MODELS.from_dict(checkpoint["config"])
-            generator, _ = MODELS.build(config)
-            generator.load_state_dict(checkpoint["generator"])
-            return cls(
+            generator = MODELS.restore(checkpoint["config"], checkpoint["generator"])
+            _check_data(checkpoint, config, len(getattr(generator, "backgrounds", [None])))
+            loaded = cls(
                 generator=generator.to(device).eval(),
                 subject=checkpoint["subject"],
                 placement=Placement.from_dict(checkpoint["placement"]),
@@ -59,6 +59,8 @@ class PoseToImage:
                 width=config.width,
                 device=device,
             )
+            next(loaded.render(np.full((1, 33, 2), 0.5, np.float32)))  # what doesn't fit shows only where it runs
+            return loaded
 
     @torch.inference_mode()
     def render(self, landmarks: np.ndarray, setup: int = 0, batch: int = 16) -> Iterator[np.ndarray]:
@@ -78,6 +80,19 @@ class PoseToImage:
         for first in range(0, len(landmarks), batch):
             poses = torch.from_numpy(landmarks[first : first + batch]).to(self.device)
             yield from to_uint8(self.generator.render(poses, background))
+
+
+def _check_data(checkpoint: Checkpoint, config: Any, backgrounds: int) -> None:
+    """Raise ValueError where what a checkpoint says of its data can't be."""
+    placement = Placement.from_dict(checkpoint["placement"])
+    if (placement.width, placement.height) != (config.width, config.height) or not placement.torso > 0:
+        raise ValueError(f"placement is {placement}, expected {config.width} x {config.height} px and a torso")
+    if not all(isinstance(value, int | float) for value in (placement.place, placement.ground)):
+        raise ValueError(f"placement is {placement}")
+    if not isinstance(checkpoint["subject"], str):
+        raise ValueError(f"subject is {checkpoint['subject']!r}")
+    if any(type(setup) is not int or not 0 <= setup < backgrounds for setup in checkpoint["setups"].values()):
+        raise ValueError(f"setups are not all numbers of its {backgrounds} backgrounds")
 
 
 def load_generator(folder: Path) -> PoseToImage | None:

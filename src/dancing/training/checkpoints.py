@@ -3,6 +3,7 @@
 import hashlib
 import math
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,12 +53,11 @@ def open_checkpoint(path: Path, stage: str) -> Iterator[Checkpoint]:
     """
     try:
         checkpoint = _read(path)
+        _check_values(checkpoint)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint; the stage {stage} makes it") from None
     except ValueError as error:
         raise UserError(f"{path}: not a checkpoint of ours ({error}); run the stage {stage} again") from None
-    if name := _not_finite(checkpoint, ""):
-        raise UserError(f"{path}: {name.strip('.')} holds NaN or infinity; run the stage {stage} again")
     try:
         yield checkpoint
     except UserError:
@@ -67,24 +67,37 @@ def open_checkpoint(path: Path, stage: str) -> Iterator[Checkpoint]:
         raise UserError(f"{path}: of another version, or broken ({reason}); run the stage {stage} again") from None
 
 
-def _not_finite(value: object, name: str) -> str:
-    """The name of the first tensor or number that is not finite; "" if all are."""
-    if isinstance(value, dict):
-        return next(filter(None, (_not_finite(item, f"{name}.{key}") for key, item in value.items())), "")
-    if isinstance(value, list | tuple):
-        return next(filter(None, (_not_finite(item, name) for item in value)), "")
-    if isinstance(value, torch.Tensor):
-        return "" if bool(torch.isfinite(value).all()) else name
-    return name if isinstance(value, float) and not math.isfinite(value) else ""
+def _check_values(checkpoint: Checkpoint) -> None:
+    """Raise ValueError where a tensor or number is not finite, or a few bytes stand for many values."""
+    waiting: list[tuple[str, object]] = [("", checkpoint)]
+    seen = set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict | list | tuple) and value:
+            if id(value) in seen:  # a circle, or a list of lists that doubles with every level
+                raise ValueError(f"{name} holds the same values twice")
+            seen.add(id(value))
+            items = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+            waiting += [(f"{name}.{key}".strip(".") if key is not None else name, item) for key, item in items]
+        elif isinstance(value, torch.Tensor):
+            if value.layout != torch.strided or value.is_meta or value.nbytes > value.untyped_storage().nbytes():
+                raise ValueError(f"{name} declares {tuple(value.shape)}, more than it holds")
+            if not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name} holds NaN or infinity")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} holds NaN or infinity")
 
 
 def _read(path: Path) -> Checkpoint:
     """Read tensors and plain values onto the CPU. Raises FileNotFoundError, or ValueError for a broken file."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed, and could unpack to any size")
         checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
-    except UnpicklingError:
+    except (UnpicklingError, zipfile.BadZipFile):
         # torch's own message advises to load the file in a way that runs whatever code is in it.
         raise ValueError("it holds something else than tensors and plain values, or is broken") from None
     except Exception as error:  # broken bytes can make the unpickler raise anything

@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import torch
 from torch import nn
+
+#: Largest size in a config from outside. Even the buffers that depend on two of them fit into the memory.
+MAX_SIZE = 2**13
 
 
 @dataclass(frozen=True)
@@ -53,5 +57,39 @@ class Registry:
         values = dict(plain)
         return self.models[values.pop("model")][0](**values)
 
+    def restore(self, plain: Mapping[str, Any], state: Mapping[str, torch.Tensor], part: int = 0) -> Any:
+        """Return a network with its weights, from a checkpoint of unknown origin.
+
+        Args:
+            plain: what `to_dict` returned.
+            state: of the network.
+            part: which network of the model: 0 for a VAE, a flow or a generator, 1 for a discriminator.
+
+        Raises:
+            KeyError: there is no such model.
+            TypeError: the fields are those of another version.
+            ValueError: the weights are those of a network of another size. No memory was taken for it.
+        """
+        config = self.from_dict(plain)
+        for key, value in asdict(config).items():
+            if isinstance(value, int) and not 0 <= value <= MAX_SIZE:
+                raise ValueError(f"{key} is {value}, expected at most {MAX_SIZE}")
+        if getattr(config, "layers", 0) > len(state):
+            raise ValueError(f"{config.layers} layers, but {len(state)} weights")
+        factory = self.models[self._name(config)][1 + part]
+        with torch.device("meta"):  # shapes without memory
+            expected = {name: weights.shape for name, weights in factory(config).state_dict().items()}
+        for name in sorted(expected.keys() | state.keys()):
+            found = state[name].shape if name in state else None
+            if found != expected.get(name):
+                raise ValueError(f"{name} is {_shown(found)}, expected {_shown(expected.get(name))}")
+        network = factory(config)
+        network.load_state_dict(state)
+        return network
+
     def _name(self, config: Any) -> str:
         return next(name for name, (kind, *_) in self.models.items() if isinstance(config, kind))
+
+
+def _shown(shape: torch.Size | None) -> str:
+    return "absent" if shape is None else str(tuple(shape))
