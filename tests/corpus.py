@@ -18,6 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 import test_foreign_files as foreign
+import test_hostile_files as hostile
 import torch
 from PIL import Image
 
@@ -472,6 +473,11 @@ IMAGES: dict[str, Callable[[Path], Path]] = {
     "turned by EXIF": turned_image,
     "a strip": image("a.png", size=(3000, 20)),
     "truncated JPEG": changed(image("a.jpg", size=(600, 400)), _half),
+    "JPEG with a hole": changed(image("a.jpg", size=(600, 400)), lambda whole: whole[: len(whole) // 2] + b"\xff\xd9"),
+    "JPEG that ends in zeros": changed(
+        image("a.jpg", size=(600, 400)), lambda whole: whole[: len(whole) // 2] + bytes(len(whole) // 2)
+    ),
+    "EPS, which another program would read": image("a.eps"),
     "PNG that declares 30,000 x 30,000 px": bomb,
     "HEIC": written("a.heic", b"\0\0\0\x18ftypheic" + bytes(1000)),
     "text named jpg": written("a.jpg", b"no picture"),
@@ -511,12 +517,14 @@ def checkpoint_outcome(path: Path) -> str:
 
 DATASETS = {
     "whole": spoiled(lambda path: None),
-    **{spoil.__name__.replace("_", " "): spoiled(spoil) for spoil in foreign.SPOILS},
+    **{spoil.__name__.replace("_", " "): spoiled(spoil) for spoil in [*foreign.SPOILS, *hostile.SPOILS]},
 }
 CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
     "that runs a command where it is unpickled": checkpoint({"pose_space": foreign.Hostile("true")}),
     "of another model": checkpoint({"model": "something", "fps": 30}),
     "a list": checkpoint([1, 2, 3]),
+    "a list inside itself": checkpoint({"fps": hostile.circle()}),
+    "a tensor of 10^12 values in 4 bytes": checkpoint({"fps": torch.zeros(1).expand(10**12)}),
     "cut off": changed(checkpoint({"fps": 30}), _half),
     "text": written("best.pt", b"no checkpoint"),
     "missing": lambda folder: folder / "best.pt",

@@ -70,7 +70,7 @@ def whole_number(attributes: h5py.AttributeManager, key: str, most: int) -> int:
     """
     value = attributes[key]
     if not isinstance(value, np.integer) or not 1 <= value <= most:
-        raise DatasetError(f"{key} is {value}, expected 1 to {most}")
+        raise DatasetError(f"{key} is {value}, expected a whole number from 1 to {most}")
     return int(value)
 
 

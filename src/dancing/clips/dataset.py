@@ -335,7 +335,9 @@ def _check_piece(piece: Piece, group: h5py.Group, attributes: Mapping[str, Any])
     if np.abs(piece.landmarks).max() > _FAR:
         raise DatasetError(f"{piece.name} has landmarks that are no fractions of the image")
     place = PurePosixPath(piece.clip) if isinstance(piece.clip, str) else None
-    if place is None or place.is_absolute() or ".." in place.parts or not isinstance(piece.subject, str):
+    if not isinstance(piece.subject, str):
+        raise DatasetError(f"{piece.name} has the subject {piece.subject!r}, expected a name")
+    if place is None or place.is_absolute() or ".." in place.parts:
         raise DatasetError(f"{piece.name} is of the clip {piece.clip!r}, which would lie outside data.clips")
 
 

@@ -14,6 +14,7 @@ import re
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -144,10 +145,11 @@ def read_image(path: Path) -> np.ndarray:
                 pixels = file.width * file.height
                 if pixels > MAX_PIXELS:
                     raise Image.DecompressionBombError
+                with _one_large if pixels > LARGE else nullcontext():
+                    picture = _rgb(ImageOps.exif_transpose(file))
                 if file.format in ("JPEG", "MPO"):
                     _check_jpeg(path.read_bytes())
-                with _one_large if pixels > LARGE else nullcontext():
-                    return _rgb(ImageOps.exif_transpose(file))
+                return picture
     except MemoryError:
         raise
     except Image.DecompressionBombError:
@@ -352,8 +354,8 @@ def read_idx(path: Path) -> np.ndarray:
                 raise ValueError("its first bytes are not an idx file's of unsigned bytes")
             size = math.prod(shape)
             if size > min(MAX_BYTES, max(PACKED_BYTES, PACKED * path.stat().st_size)):
-                raise ValueError(f"it declares {size / 2**30:.1f} GiB")
+                raise ValueError(f"it declares {size / 2**30:.4g} GiB")
             content = file.read(size + 1)  # no more than it declares, whatever it unpacks to
             return np.frombuffer(content, np.uint8).reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error) as error:
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise UserError(f"data.images: {path}: not readable as an idx file ({error})") from None
