@@ -15,9 +15,7 @@ from test_pipeline import environment, project, run  # noqa: F401 - the fixture
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        "DANCING_KILLS" not in os.environ, reason="takes minutes: set DANCING_KILLS"
-    ),
+    pytest.mark.skipif("DANCING_KILLS" not in os.environ, reason="takes minutes: set DANCING_KILLS"),
 ]
 KILLS = int(os.environ.get("DANCING_KILLS", "0"))
 
