@@ -36,9 +36,8 @@ def main() -> None:
             {"clips_used": sum(r["used"] for r in reports), "clips_skipped": sum(not r["used"] for r in reports)}
         )
         if not any(r["used"] for r in reports):
-            raise UserError(
-                f"data.clips: nothing in {params.data.clips} can be used; see the reasons above, or {OUT}/report.html"
-            )
+            why = f"can be used; see the reasons above, or {OUT}/report.html" if reports else "is there: put clips into it"
+            raise UserError(f"data.clips: nothing in {params.data.clips} {why}")
 
 
 if __name__ == "__main__":
