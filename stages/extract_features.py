@@ -36,7 +36,9 @@ def main() -> None:
             {"clips_used": sum(r["used"] for r in reports), "clips_skipped": sum(not r["used"] for r in reports)}
         )
         if not any(r["used"] for r in reports):
-            why = f"can be used; see the reasons above, or {OUT}/report.html" if reports else "is there: put clips into it"
+            why = "is there: put clips into it"
+            if reports:
+                why = f"can be used; see the reasons above, or {OUT}/report.html"
             raise UserError(f"data.clips: nothing in {params.data.clips} {why}")
 
 
