@@ -136,6 +136,18 @@ def test_a_small_file_that_unpacks_to_much_is_refused_unread(tmp_path: Path, mon
         read_idx(tmp_path / "train-images-idx3-ubyte.gz")
 
 
+def test_shapes_without_end(tmp_path: Path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(struct.pack(">HBB", 0, 8, 255) + bytes([255]) * 1020)
+    with pytest.raises(UserError, match="it declares"):
+        read_idx(tmp_path / "train-images-idx3-ubyte")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**99,) * 20})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x_train.npy", header.getvalue())
+    with pytest.raises(UserError, match="its arrays take"):
+        list(read_images(tmp_path / "x.npz", section(), Report()))
+
+
 def test_landmarks_are_measured_by_what_they_become(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(mocap, "_MAX_BYTES", 2**16)
     poses = np.zeros((300, 33, 2), np.uint8)  # eight times as many bytes once they are float64

@@ -11,6 +11,7 @@ from numpy.lib import format as npy
 #: Arrays may take this many bytes whatever the size of the file, and this many times the size of the file: real data
 #: pack no better, and what a bomb unpacks to is a thousand times as large.
 _SMALL, _PACKED = 2**28, 20
+_ENDLESS = 2**60  # bytes, which are written as a float in messages: shapes can declare more than a float can hold
 
 
 def read_npz(path: str | os.PathLike, keys: Sequence[str], limit: int, widened: int = 1) -> dict[str, np.ndarray]:
@@ -31,7 +32,7 @@ def read_npz(path: str | os.PathLike, keys: Sequence[str], limit: int, widened: 
         with zipfile.ZipFile(path) as archive:
             inside = [key for key in keys if f"{key}.npy" in archive.namelist()]
             declared = [_declared(archive, f"{key}.npy") for key in inside]
-        size = sum(values * itemsize for values, itemsize in declared)
+        size = min(sum(values * itemsize for values, itemsize in declared), _ENDLESS)
         if sum(values * max(itemsize, widened) for values, itemsize in declared) > limit:
             raise ValueError(f"its arrays take {size / 2**30:.1f} GiB, at most {limit / 2**30:.1f} are allowed")
         if size > max(_SMALL, _PACKED * os.path.getsize(path)):

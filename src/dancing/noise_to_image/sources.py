@@ -352,7 +352,7 @@ def read_idx(path: Path) -> np.ndarray:
             shape = struct.unpack(f">{dims}I", file.read(4 * dims))
             if zeros != 0 or kind != IDX_UNSIGNED_BYTE:
                 raise ValueError("its first bytes are not an idx file's of unsigned bytes")
-            size = math.prod(shape)
+            size = min(math.prod(shape), 2**60)  # bytes; 255 dimensions can declare more than a float can hold
             if size > min(MAX_BYTES, max(PACKED_BYTES, PACKED * path.stat().st_size)):
                 raise ValueError(f"it declares {size / 2**30:.4g} GiB")
             content = file.read(size + 1)  # no more than it declares, whatever it unpacks to
