@@ -6,8 +6,8 @@ file that can't be used is reported with the reason, and the others are read. Le
 """
 
 import gzip
-import io
 import math
+import mmap
 import os
 import random
 import re
@@ -148,7 +148,7 @@ def read_image(path: Path) -> np.ndarray:
                 with _one_large if pixels > LARGE else nullcontext():
                     picture = _rgb(ImageOps.exif_transpose(file))
                 if file.format in ("JPEG", "MPO"):
-                    _check_jpeg(path.read_bytes())
+                    _check_jpeg(path)
                 return picture
     except MemoryError:
         raise
@@ -167,22 +167,24 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
 _END = b"\xd9"
 
 
-def _check_jpeg(content: bytes) -> None:
+def _check_jpeg(path: Path) -> None:
     """Raise ValueError where pieces of a JPEG are lost: libjpeg puts grey in their place, and Pillow says nothing."""
-    at = 2
-    while (marker := _MARKER.search(content, at)) and marker[1] != _END:
-        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
-    if marker is None:
-        raise ValueError("its end is missing")
-    try:
-        with av.open(io.BytesIO(content), "r", format="jpeg_pipe") as container:
-            stream = container.streams.video[0]
-            stream.codec_context.options = {"err_detect": "explode"}
-            next(container.decode(stream))
-    except (av.error.InvalidDataError, av.error.EOFError, StopIteration):
-        raise ValueError("a part of it is missing or damaged") from None
-    except av.error.FFmpegError:
-        pass  # a kind that FFmpeg does not decode
+    with path.open("rb") as file:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            at = 2
+            while (marker := _MARKER.search(content, at)) and marker[1] != _END:
+                at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
+        if marker is None:
+            raise ValueError("its end is missing")
+        try:
+            with av.open(file, "r", format="jpeg_pipe") as container:
+                stream = container.streams.video[0]
+                stream.codec_context.options = {"err_detect": "explode"}
+                next(container.decode(stream))
+        except (av.error.InvalidDataError, av.error.EOFError, StopIteration):
+            raise ValueError("a part of it is missing or damaged") from None
+        except av.error.FFmpegError:
+            pass  # a kind that FFmpeg does not decode
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
