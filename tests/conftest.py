@@ -46,7 +46,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pipeline's tests first: they take longest, and with several processes the others run beside them."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+        items.sort(key=lambda item: not item.path.name.startswith(("test_pipeline", "test_kills")))
 
 
 def real_data(name: str) -> Path:
@@ -61,6 +61,14 @@ def real_data(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs real data: {path} does not exist")
     return path
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of the working tree elsewhere, see `checkout.make_checkout`."""
+    from checkout import make_checkout  # imports PyAV
+
+    return make_checkout(tmp_path_factory.mktemp("checkout") / "project")
 
 
 def smoke_params() -> str:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_pipeline import environment, project, run  # noqa: F401 - the fixture
+from checkout import environment, run
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,7 +20,7 @@ pytestmark = [
 KILLS = int(os.environ.get("DANCING_KILLS", "0"))
 
 
-def results(project: Path) -> dict[str, bytes]:  # noqa: F811
+def results(project: Path) -> dict[str, bytes]:
     """Everything that the pipeline measured and made, but for dates."""
     files = [
         *project.glob("metrics/**/*"),
@@ -31,7 +31,7 @@ def results(project: Path) -> dict[str, bytes]:  # noqa: F811
     return {str(path.relative_to(project)): path.read_bytes() for path in files if path.is_file()}
 
 
-def test_killed_pipelines_recover(project: Path):  # noqa: F811
+def test_killed_pipelines_recover(project: Path):
     start = time.monotonic()
     run(project, "dvc", "repro")
     whole, wanted = time.monotonic() - start, results(project)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,68 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, smoke_params
+from checkout import STAGES, ran, run
+from conftest import ROOT
 from test_locks import check_trace
 
 from dancing.clips.dataset import open_dataset
-from dancing.media.sound import read_audio, write_audio
+from dancing.media.sound import read_audio
 from dancing.media.video import probe
-from data.demo import make
 
 pytestmark = pytest.mark.slow
-STAGES = ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")
-
-
-def run(project: Path, *command: str, **more: str) -> str:
-    """A command of this environment in the project; its output. Fails the test where the command fails.
-
-    more: variables of the environment.
-    """
-    env = environment() | more
-    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, f"{' '.join(command)}:\n{output}"
-    return output
-
-
-def environment() -> dict[str, str]:
-    """This environment's programs, and nothing that says where another project's runs or data are."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "DVC", "GIT"))}
-    return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"}
-
-
-def ran(output: str) -> set[str]:
-    return {stage for stage in STAGES if f"Running stage '{stage}'" in output}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout of the working tree elsewhere, with two clips, a song and the smallest params."""
-    project = tmp_path_factory.mktemp("checkout") / "project"
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in files.stdout.splitlines():
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.endswith(".dvc"):
-            (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, project / name, follow_symlinks=False)
-    made = project / "made"
-    make.main(["clips", "--count", "2", "--seconds", "2", "2", "--seed", "5", "--out", str(made)])
-    make.main(["songs", "--count", "1", "--seconds", "2", "2", "--seed", "6", "--out", str(made)])
-    values = yaml.safe_load(smoke_params())
-    (made / "clips").rename(project / "data/raw")
-    values["data"]["clips"], values["render"]["song"] = "data/raw", "made/songs/song_1.mp3"
-    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    # Says which file the code came from: the checkout's, not that of the environment's editable install.
-    with open(project / "src/dancing/training/adversarial.py", "a", encoding="utf-8") as code:
-        code.write('\nprint("code from", __file__)\n')
-    run(project, "git", "init", "-q")
-    run(project, "git", "config", "user.email", "test@example.com")
-    run(project, "git", "config", "user.name", "Test")
-    run(project, "dvc", "add", "-q", "data/raw")  # so that experiments in other checkouts have the clips
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "start")
-    return project
 
 
 def test_clips_in_dance_out(project: Path, tmp_path_factory: pytest.TempPathFactory):
@@ -184,48 +130,6 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)
 
 
-def test_another_system_runs_over_the_same_stages(project: Path):
-    """Digits, from scikit-learn to a walk; then an experiment, and MLflow's experiment of its own."""
-    folder = project / "pipelines/digits"
-    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    few = {"batch_size": 8, "epochs": 2, "steps_per_epoch": 2}
-    values["vae"] |= few
-    values["gan"] |= few
-    values["evaluate"] |= {"samples": 40, "feature_steps": 5}
-    values["render"] |= {"seconds": 1.0, "walks": 2, "height": 64}
-    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    (folder / "dvc.lock").unlink(missing_ok=True)
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "few steps")
-    output = run(project, "dvc", "repro", "pipelines/digits/dvc.yaml")
-    stages = {"build_hdf5", "train_vae", "train_gan", "evaluate", "render"}
-
-    def ran_there(output: str) -> set[str]:
-        return {stage for stage in STAGES if f"Running stage 'pipelines/digits/dvc.yaml:{stage}'" in output}
-
-    assert ran_there(output) == stages
-    assert ran(output) == set()
-    video = probe(folder / "walk.mp4")
-    assert (video.duration, video.has_audio) == (pytest.approx(1.0, abs=1 / 30), False)
-    rows = json.loads((folder / "metrics/generated.json").read_text())
-    assert set(rows) == {"vae", "vae_again", "gan", "real", "train", "mean_picture"}
-    assert not (project / "plots/evaluate/generated_intervals.json").exists()  # beside the dance, not in its place
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "digits")
-    output = run(
-        project, "dvc", "exp", "run", "--temp", "--name", "small", "pipelines/digits/dvc.yaml",
-        "-S", "pipelines/digits/params.yaml:vae.latent_dim=3",
-    )  # fmt: skip
-    assert ran_there(output) == {"train_vae", "evaluate", "render"}
-
-    import mlflow
-
-    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
-    client = mlflow.MlflowClient()
-    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
-    assert {run.info.run_name for run in runs} >= {"small", *stages}
-
-
 def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = ["dvc", "exp", "run", "--temp", "-S", "render.height=7", "-S", "vae.lr=fast"]
@@ -235,22 +139,3 @@ def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):
     assert "render.height: expected" in result.stderr
     assert "vae.lr: expected number, got 'fast'" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_dances_without_pictures(project: Path):
-    """The same clips, their sound and true landmarks alone, through all six stages to a video of the skeleton."""
-    for clip in (project / "data/raw").glob("*.mp4"):
-        write_audio(project / f"made/truth/{clip.stem}.wav", read_audio(clip, 48_000), 48_000)
-    values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    values["data"]["clips"], values["gan"]["model"] = "made/truth", "none"
-    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    assert ran(run(project, "dvc", "repro")) == set(STAGES)
-    with open_dataset(project / "data/dataset.h5") as dataset:
-        assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
-        assert dataset.with_frames().pieces == []
-    assert "ours" in json.loads((project / "metrics/motion.json").read_text())
-    assert json.loads((project / "metrics/image.json").read_text()) == {}
-    assert [path.name for path in (project / "models/gan").iterdir()] == ["none.txt"]
-    video = probe(project / "dance.mp4")
-    assert (video.width, video.height, video.has_audio) == (80, 128, True)  # one panel, the shape of data's 40 x 64
-    run(project, "dvc", "plots", "show")  # the GAN's curves have nothing in them

@@ -71,15 +71,35 @@ def _alive(process: str) -> bool:
     return True
 
 
-def walk(folder: str | os.PathLike) -> Iterator[Path]:
-    """Yield all entries of a folder and its subfolders that are no folders, except hidden ones, in no fixed order.
+def find_files(folder: str | os.PathLike) -> tuple[list[Path], dict[str, str]]:
+    """Find the files in a folder and its subfolders, links included, except hidden ones.
 
-    Links are followed, but not into a folder that is above them. A folder that can't be read is yielded itself.
+    A file that is reached in several ways is found once, if possible at its own place: otherwise it could be in the
+    training and in the test part.
+
+    Returns:
+        The files that may be read, sorted; and why others can't be: path, relative to the folder and `printable` ->
+        reason.
     """
-    yield from _walk(Path(folder), frozenset())
+    folder = Path(folder)
+    beginning = os.path.realpath(folder)
+    found: dict[str, Path] = {}  # by the place without links
+    refused: dict[str, str] = {}
+    places = {path: os.path.realpath(path) for path in _walk(folder, frozenset())}
+    at_home = {path: place == os.path.join(beginning, path.relative_to(folder)) for path, place in places.items()}
+    for path in sorted(places, key=lambda path: (not at_home[path], path)):
+        reason = _fault(path)
+        if not reason and places[path] in found:
+            reason = f"the same file as {printable(found[places[path]].relative_to(folder))}"
+        if reason:
+            refused[printable(path.relative_to(folder))] = reason
+        else:
+            found[places[path]] = path
+    return sorted(found.values()), dict(sorted(refused.items()))
 
 
 def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """All entries that are no folders, and folders that can't be read. Links lead into no folder that is above them."""
     real = os.path.realpath(folder)
     if real in above:
         return
@@ -97,8 +117,8 @@ def _walk(folder: Path, above: frozenset[str]) -> Iterator[Path]:
             yield folder / entry.name
 
 
-def entry_fault(path: Path) -> str:
-    """Why an entry that `walk` found can't be read, without opening it; "" if it is a file that may be read."""
+def _fault(path: Path) -> str:
+    """Why an entry can't be read, without opening it; "" if it is a file that may be read."""
     try:
         path.name.encode()
     except UnicodeEncodeError:
@@ -112,6 +132,7 @@ def entry_fault(path: Path) -> str:
     return "" if os.access(path, os.R_OK) else "can't be read: check its permissions"
 
 
-def printable(path: Path) -> str:
-    """The path as text with "/", whatever bytes are in it."""
-    return os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+def printable(path: str | os.PathLike) -> str:
+    """A path as text, whatever bytes are in it, without what a terminal would act on."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dancing.files import entry_fault, printable, walk
+from dancing.files import find_files, printable
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 
 LANDMARK_SUFFIX = ".npz"
@@ -44,13 +44,12 @@ def list_clips(folder: str | os.PathLike) -> Listing:
     unique, the suffix is kept. Where it is not safe as the name of a file or a group, it gets a digest of the path.
     """
     folder = Path(folder)
-    refused: dict[str, str] = {}
-    files = []
-    for path in sorted(walk(folder)):
-        if reason := _unusable(path):
-            refused[printable(path.relative_to(folder))] = reason
-        else:
-            files.append(path)
+    known = (*VIDEO_SUFFIXES, *AUDIO_SUFFIXES, LANDMARK_SUFFIX)
+    files, refused = find_files(folder)
+    unknown = f"not a kind of file that is used here ({', '.join(VIDEO_SUFFIXES)})"
+    for path in files:
+        if path.suffix.lower() not in known:
+            refused[printable(path.relative_to(folder))] = unknown
     paths: list[Path] = []
     for suffixes in (VIDEO_SUFFIXES, AUDIO_SUFFIXES, (LANDMARK_SUFFIX,)):
         taken = {path.with_suffix("") for path in paths}
@@ -63,14 +62,6 @@ def list_clips(folder: str | os.PathLike) -> Listing:
     inside = [path.relative_to(folder) for path in paths]
     clips = dict(zip(_names(inside), paths, strict=True))
     return Listing(dict(sorted(clips.items())), dict(sorted(refused.items())))
-
-
-def _unusable(path: Path) -> str:
-    """Why a file can't be a clip, without opening it; "" if it may be one."""
-    if reason := entry_fault(path):
-        return reason
-    known = path.suffix.lower() in (*VIDEO_SUFFIXES, *AUDIO_SUFFIXES, LANDMARK_SUFFIX)
-    return "" if known else f"not a kind of file that is used here ({', '.join(VIDEO_SUFFIXES)})"
 
 
 def _names(files: list[Path]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dancing.clips.extraction import ClipFeatures
+from dancing.files import printable
 
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; color: #222 }
@@ -28,9 +29,10 @@ def lines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
     Args:
         reports: what `extraction.extract_folder` returned.
     """
-    width = max((len(_name(report)) for report in reports), default=0)
-    for report in reports:
-        yield f"{_name(report):<{width}}  {_state(report):<7}  {_remarks(report, '; ')}".rstrip()
+    names = [printable(report["file"]) for report in reports]
+    width = max(map(len, names), default=0)
+    for name, report in zip(names, reports, strict=True):
+        yield f"{name:<{width}}  {_state(report):<7}  {_remarks(report, '; ')}".rstrip()
     used = sum(report["used"] for report in reports)
     yield f"{used} used, {len(reports) - used} skipped"
 
@@ -56,12 +58,7 @@ def _row(report: dict[str, Any], features: Path) -> str:
     picture = _picture(ClipFeatures.load(features / f"{report['clip']}.npz")) if report["used"] else ""
     remarks = html.escape(_remarks(report, "\n")).replace("\n", "<br>")
     state = _state(report)
-    return f'<tr><td>{picture}<td>{html.escape(_name(report))}<td class="{state}">{state}<td>{remarks}</tr>'
-
-
-def _name(report: dict[str, Any]) -> str:
-    """The file's path, without control characters, which could write anywhere in a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in report["file"])
+    return f'<tr><td>{picture}<td>{html.escape(printable(report["file"]))}<td class="{state}">{state}<td>{remarks}</tr>'
 
 
 def _state(report: dict[str, Any]) -> str:

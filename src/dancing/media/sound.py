@@ -221,6 +221,9 @@ def _checked_block(path: str | os.PathLike, block: np.ndarray, end: float) -> np
 
 def _uncancelled(path: str | os.PathLike, index: int, mono: np.ndarray, seconds: float | None) -> int | None:
     """The loudest channel of the source if the channels cancel each other in the mix to mono, otherwise None."""
+    mixed = float(np.mean(np.square(mono, dtype=np.float64)))
+    if mixed >= _CANCELLED:  # no channel has more power than full scale: no need to decode them again
+        return None
     energy, count = np.zeros(64), 0
     for _, samples in _resampled(path, index, _TRIAL_RATE, "source"):
         energy[: samples.shape[1]] += np.square(samples, dtype=np.float64).sum(axis=0)
@@ -228,7 +231,6 @@ def _uncancelled(path: str | os.PathLike, index: int, mono: np.ndarray, seconds:
         if seconds is not None and count > seconds * _TRIAL_RATE:
             break
     power, loudest = float(energy.max()) / max(count, 1), int(energy.argmax())
-    mixed = float(np.mean(np.square(mono, dtype=np.float64)))
     return loudest if mixed < _CANCELLED * power and power > SILENCE**2 else None
 
 

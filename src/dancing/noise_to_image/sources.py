@@ -8,7 +8,6 @@ file that can't be used is reported with the reason, and the others are read. Le
 import gzip
 import math
 import mmap
-import os
 import random
 import re
 import struct
@@ -27,7 +26,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dancing.errors import UserError
-from dancing.files import entry_fault, printable, walk
+from dancing.files import find_files, printable
 from dancing.h5 import Split
 from dancing.media.container import MAX_PIXELS, VIDEO_SUFFIXES, MediaError
 from dancing.media.framing import Framing
@@ -91,14 +90,9 @@ class Report:
     def summary(self, shown: int = 10) -> str:
         """Return the report as text, with the first `shown` skipped files, one a line."""
         lines = [f"{self.used} pictures, {len(self.skipped)} files skipped"]
-        lines += [f"  skipped {_harmless(name)}: {reason}" for name, reason in list(self.skipped.items())[:shown]]
+        lines += [f"  skipped {printable(name)}: {reason}" for name, reason in list(self.skipped.items())[:shown]]
         more = len(self.skipped) - shown
         return "\n".join([*lines, f"  and {more} more: all are in the report"] if more > 0 else lines)
-
-
-def _harmless(name: str) -> str:
-    """A name without what a terminal would act on."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in name)
 
 
 def read_images(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
@@ -233,21 +227,11 @@ def shuffled_splits(count: int, val: float, test: float, seed: int) -> list[Spli
 
 
 def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[SourceImage]:
-    inside = sorted(walk(source)) if source.is_dir() else [source]
     root = source if source.is_dir() else source.parent
-    visible: dict[str, Path] = {}  # by its place without links
-    places = {path: os.path.realpath(path) for path in inside}
-    beginning = os.path.realpath(root)
-    for path in sorted(inside, key=lambda path: places[path] != os.path.join(beginning, path.relative_to(root))):
-        real = places[path]
-        if reason := entry_fault(path):
-            report.skipped[printable(path.relative_to(root))] = reason
-        elif real in visible:  # through a link; it could be in the training and in the test part
-            report.skipped[printable(path.relative_to(root))] = f"the same file as {visible[real].relative_to(root)}"
-        else:
-            visible[real] = path
-    videos = [p for p in sorted(visible.values()) if p.suffix.lower() in VIDEO_SUFFIXES]
-    files = [p for p in sorted(visible.values()) if p.suffix.lower() not in VIDEO_SUFFIXES]
+    inside, refused = find_files(source) if source.is_dir() else ([source], {})
+    report.skipped |= refused
+    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES]
+    files = [path for path in inside if path.suffix.lower() not in VIDEO_SUFFIXES]
     splits = shuffled_splits(len(files), data.val, data.test, data.seed)
     with joblib.Parallel(n_jobs=-1, prefer="threads") as parallel:
         for first in range(0, len(files), BATCH):
@@ -255,7 +239,7 @@ def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
             results = parallel(joblib.delayed(_read_framed)(path, data) for path in paths)
             for path, split, pixels in zip(paths, splits[first:], results, strict=False):
                 if isinstance(pixels, ImageError):
-                    report.skipped[str(path.relative_to(root))] = str(pixels)
+                    report.skipped[printable(path.relative_to(root))] = str(pixels)
                 else:
                     report.used += 1
                     yield SourceImage(split, pixels, None)
@@ -265,7 +249,7 @@ def _from_files(source: Path, data: ImageData, report: Report) -> Iterator[Sourc
                 report.used += 1
                 yield image
         except (MediaError, ImageError) as error:
-            report.skipped[str(path.relative_to(root))] = str(error)
+            report.skipped[printable(path.relative_to(root))] = str(error)
 
 
 def _read_framed(path: Path, data: ImageData) -> np.ndarray | ImageError:
