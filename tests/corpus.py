@@ -578,8 +578,9 @@ _HEAD = "| kind | file | outcome |\n| --- | --- | --- |\n"
 
 
 def row(case: Case, folder: Path) -> str:
-    """The case's line of the table."""
-    return f"| {case.kind} | {case.name} | {' '.join(outcome(case, folder).split()).replace('|', '/')} |"
+    """The case's line of the table, in Markdown."""
+    text = re.sub(r"[_*<]", r"\\\g<0>", " ".join(outcome(case, folder).split())).replace("|", "/")
+    return f"| {case.kind} | {case.name} | {text} |"
 
 
 def write_page() -> None:
