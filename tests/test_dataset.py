@@ -20,7 +20,8 @@ def write(path: Path, pieces) -> None:
 
 
 def test_round_trip_names_and_shapes(tmp_path: Path):
-    pieces = [make_piece("a", "train", 20, 1), make_piece("b", "test", 13, 2)]
+    notes = ("silent from 1.0 s to 3.5 s: this part is left out", "späte Töne")
+    pieces = [make_piece("a", "train", 20, 1), replace(make_piece("b", "test", 13, 2), notes=notes)]
     write(tmp_path / "d.h5", pieces)
     with h5py.File(tmp_path / "d.h5") as file:
         assert file["a/audio_mfcc_sequences"].shape == (20, 4)
@@ -32,6 +33,7 @@ def test_round_trip_names_and_shapes(tmp_path: Path):
     with open_dataset(tmp_path / "d.h5") as dataset:
         assert [(p.name, p.split, len(p)) for p in dataset.pieces] == [("a", "train", 20), ("b", "test", 13)]
         read = dataset.pieces[1]
+        assert [piece.notes for piece in dataset.pieces] == [(), notes]
         np.testing.assert_array_equal(read.landmarks, pieces[1].landmarks)
         np.testing.assert_array_equal(read.beats, pieces[1].beats)
         np.testing.assert_array_equal(read.audio, pieces[1].audio)

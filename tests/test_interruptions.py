@@ -146,6 +146,19 @@ def test_a_full_disk_is_one_line(small_disk):
     assert (small_disk / "dataset.h5").read_bytes() == b"old"
 
 
+def test_a_quota_is_one_line(tmp_path):
+    """The limit on the size of a file, which needs no rights, in place of a quota: free space shows neither."""
+    (tmp_path / "dataset.h5").write_bytes(b"old")
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))\n"
+    process = start(limit + WRITING, str(tmp_path / "dataset.h5"), str(ROOT / "tests"))
+    error = process.communicate(timeout=60)[1]
+    assert (process.returncode, error) == (
+        1,
+        f"error: {tmp_path}: File too large; raise the limit on the size of files (ulimit -f)\n",
+    )
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("dataset.h5", b"old")]
+
+
 def test_space_is_looked_at(tmp_path):
     ensure_space(tmp_path, 1)
     with pytest.raises(OSError) as raised:  # noqa: PT011 - its errno says more than its text

@@ -10,6 +10,7 @@ from types import FrameType
 _ADVICE = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room: the quota is used up",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "write to another place",
     errno.EACCES: "check the permissions",
     errno.EPERM: "check the permissions",

@@ -5,11 +5,13 @@ import glob
 import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 SPARE = 2**24  # bytes that stay free on the disk, so that a file can still be closed
+_ATTEMPT = 2**26  # bytes
 
 
 @contextmanager
@@ -53,12 +55,19 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def ensure_space(folder: str | os.PathLike, needed: int) -> None:
-    """Raise OSError (no space left on device) if the disk has no room for so many bytes and `SPARE` more.
+    """Raise OSError if the disk, a quota or a limit has no room for so many bytes and `SPARE` more.
 
-    Some libraries crash where the disk is full, HDF5 among them.
+    Some libraries crash where a file can't be written, HDF5 among them.
     """
     if shutil.disk_usage(folder).free < needed + SPARE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(folder))
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with tempfile.TemporaryFile(dir=os.fspath(folder)) as file:
+            try:  # Only an attempt shows a quota. No more than a part: some file systems write what they allocate.
+                os.posix_fallocate(file.fileno(), 0, min(needed, _ATTEMPT) + SPARE)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise OSError(error.errno, os.strerror(error.errno), os.fspath(folder)) from None
 
 
 def _alive(process: str) -> bool:

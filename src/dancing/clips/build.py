@@ -111,7 +111,7 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
         frames = read_frames(Path(data.clips) / source, fps) if entry["has_frames"] else None
         position = 0
         for number, (split, start, stop) in enumerate(cuts):
-            piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", source, split, start, stop, framing)
+            piece = _piece(clip, name if len(cuts) == 1 else f"{name}.{number}", entry, split, start, stop, framing)
             if frames is None:
                 yield piece, None
                 continue
@@ -161,25 +161,27 @@ def read_report(features: Path) -> list[dict[str, Any]]:
     """Read what `write_report` wrote.
 
     Raises:
-        UserError: report.json is missing.
+        UserError: report.json is missing or broken.
     """
     try:
         return json.loads((features / "report.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{features}/report.json: no such file; the stage extract_features makes it") from None
+    except ValueError:
+        raise UserError(f"{features}/report.json: broken; run extract_features again") from None
 
 
 def _piece(
-    clip: ClipFeatures, name: str, source: str, split: Split, start: int, stop: int, framing: Framing
-) -> Piece:  # fmt: skip
+    clip: ClipFeatures, name: str, entry: dict[str, Any], split: Split, start: int, stop: int, framing: Framing
+) -> Piece:
     """The rows start..stop of a clip, with times relative to their start and landmarks in the frame of the dataset."""
     rows, sound = slice(start, stop), clip.audio
     beats = sound.beats - start / clip.fps
     return Piece(
         name=name,
         split=split,
-        clip=source,
-        subject=subject_of(source),
+        clip=entry["file"],
+        subject=subject_of(entry["file"]),
         start=start / clip.fps,
         tempo=sound.tempo,
         beats=beats[(beats >= 0) & (beats < (stop - start) / clip.fps)],
@@ -194,4 +196,5 @@ def _piece(
         },
         landmarks=framing.landmarks(clip.pose.landmarks[rows]),
         visibility=clip.pose.visibility[rows],
+        notes=tuple(entry["notes"]),
     )

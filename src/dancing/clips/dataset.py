@@ -5,7 +5,7 @@ Each clip, or piece of a clip, is a group. All its sequences have T rows, one a 
     /                            attributes: format, version, fps, width, height, fit, n_mfcc, audio_features
     /normalisation/audio_mean    (F,)  statistics of the training part only
     /normalisation/audio_std     (F,)
-    /NAME                        attributes: split, clip, subject, start (s), tempo (BPM)
+    /NAME                        attributes: split, clip, subject, start (s), tempo (BPM), and notes on the clip, if any
     /NAME/audio_mfcc_sequences   (T, n_mfcc) float32
     /NAME/onset_strength         (T,) float32
     /NAME/chroma                 (T, 12) float32
@@ -87,6 +87,7 @@ class Piece:
     sequences: dict[str, np.ndarray]  # a key of AUDIO_SEQUENCES -> (T,) or (T, n)
     landmarks: np.ndarray  # (T, 33, 2) fractions of the width and height of the image
     visibility: np.ndarray  # (T, 33) in [0, 1]
+    notes: tuple[str, ...] = ()  # what extraction found odd about the clip and dealt with
 
     @property
     def audio(self) -> np.ndarray:
@@ -140,6 +141,8 @@ def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
     """Write a piece without its frames."""
     group = file.create_group(piece.name)
     group.attrs.update({key: getattr(piece, key) for key in ("split", "clip", "subject", "start", "tempo")})
+    if piece.notes:
+        group.attrs["notes"] = list(piece.notes)
     total = len(piece)
     data = {**piece.sequences, "pose_landmark_sequences": piece.landmarks, "pose_visibility": piece.visibility}
     for name, values in data.items():
@@ -306,6 +309,7 @@ def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:
             sequences={key: group[key][:] for key in AUDIO_SEQUENCES},
             landmarks=group["pose_landmark_sequences"][:],
             visibility=group["pose_visibility"][:],
+            notes=tuple(group.attrs.get("notes", ())),
         )
         lengths = {len(piece), len(piece.visibility), *map(len, piece.sequences.values())}
         if "frames" in group:
@@ -337,6 +341,8 @@ def _check_piece(piece: Piece, group: h5py.Group, attributes: Mapping[str, Any])
     place = PurePosixPath(piece.clip) if isinstance(piece.clip, str) else None
     if not isinstance(piece.subject, str):
         raise DatasetError(f"{piece.name} has the subject {piece.subject!r}, expected a name")
+    if not all(isinstance(note, str) for note in piece.notes):
+        raise DatasetError(f"{piece.name} has the notes {piece.notes!r}, expected texts")
     if place is None or place.is_absolute() or ".." in place.parts:
         raise DatasetError(f"{piece.name} is of the clip {piece.clip!r}, which would lie outside data.clips")
 
