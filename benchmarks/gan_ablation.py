@@ -32,6 +32,7 @@ from dancing.pose_to_image.skeleton_gan import (
 )
 from dancing.pose_to_image.task import build_task
 from dancing.training.checkpoints import ResumeState
+from dancing.training.compute import Compute
 from dancing.training.device import pick_device
 from dancing.training.gan_loop import train_gan
 
@@ -110,7 +111,7 @@ def _measure(dataset: Dataset, gan: Gan, generator: type[SkeletonGenerator], par
     models = (SkeletonGanConfig, generator, SkeletonDiscriminator)
     with tempfile.TemporaryDirectory() as name, patch.dict(MODELS.models, skeleton=models):
         folder = Path(name)
-        train_gan(build_task(dataset, gan, pick_device()), gan, folder, ResumeState(folder / "resume.pt"))
+        train_gan(build_task(dataset, gan, Compute(pick_device())), gan, folder, ResumeState(folder / "resume.pt"))
         image_model = PoseToImage.load(folder / "best.pt")
         for_subject, settings = dataset.for_subject(image_model.subject), params.evaluate
         dances = [piece.landmarks for piece in held_out(for_subject)]  # rows of generated poses are not shown

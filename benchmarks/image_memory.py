@@ -83,6 +83,7 @@ def _train(folder: Path) -> tuple[float, float]:
     from dancing.noise_to_image.gan_task import build_task
     from dancing.params import ImageParams, load_params
     from dancing.training.checkpoints import ResumeState
+    from dancing.training.compute import Compute
     from dancing.training.device import pick_device
     from dancing.training.gan_loop import train_gan
 
@@ -91,7 +92,7 @@ def _train(folder: Path) -> tuple[float, float]:
     assert params.gan is not None
     with open_images(folder / "dataset.h5") as dataset:
         gan = params.gan.model_copy(update={"epochs": 1, "steps_per_epoch": STEPS})
-        task = build_task(dataset, gan, pick_device())
+        task = build_task(dataset, gan, Compute(pick_device()))
         train_gan(task, gan, folder / "gan", ResumeState(folder / "resume.pt"))
     return peak(), time.perf_counter() - start
 

@@ -77,6 +77,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
     from dancing.params import load_dance_params
     from dancing.pose_to_image.task import build_task
     from dancing.training.checkpoints import ResumeState
+    from dancing.training.compute import Compute
     from dancing.training.device import pick_device
     from dancing.training.gan_loop import train_gan
 
@@ -89,7 +90,7 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
         write_dataset(folder / "dataset.h5", attributes, zip(parts, frames, strict=True))
     with open_dataset(folder / "dataset.h5") as dataset:
         gan = load_dance_params().gan.model_copy(update={"epochs": 1, "steps_per_epoch": 1})
-        train_gan(build_task(dataset, gan, pick_device()), gan, folder, ResumeState(folder / "resume.pt"))
+        train_gan(build_task(dataset, gan, Compute(pick_device())), gan, folder, ResumeState(folder / "resume.pt"))
 
 
 def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:

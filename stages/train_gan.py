@@ -10,9 +10,10 @@ from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.checkpoints import NOTHING, ResumeStates, file_digest, train_nothing
-from dancing.training.device import pick_device
+from dancing.training.compute import Compute
 from dancing.training.epochs import Epoch, History
 from dancing.training.gan_loop import train_gan
+from dancing.training.processes import join_processes
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/gan")
 CURVES, PLOTS = Path("metrics/curves/gan.csv"), Path("plots/train_gan")
@@ -25,6 +26,7 @@ BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 def main() -> None:
     """Train the GAN of the system that params.yaml is for."""
     params = load_params()
+    join_processes(params.train.processes)
     with stage_run("train_gan", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
             train_images(params, run, resume)
@@ -38,7 +40,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
 
-    gan, device, digest = params.gan, pick_device(), file_digest(DATASET)
+    gan, compute, digest = params.gan, Compute.pick(params.train), file_digest(DATASET)
     if gan.model == "none":
         train_nothing(OUT, PLOTS, CURVES, "gan.model is none: no images are generated")
         return
@@ -47,7 +49,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     shutil.rmtree(OUT / "dense", ignore_errors=True)
 
     def on_epoch(epoch: Epoch) -> None:
-        run.metrics(epoch.losses, step=epoch.number)
+        run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         _log_samples(run, epoch.number, plots.sample_grid(epoch.samples()))
 
     with open_dataset(DATASET) as dataset:
@@ -55,12 +57,12 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         if len(subjects) > 1:
             known = ", ".join(f"{subject_title(name)} ({count} images)" for name, count in subjects.items())
             print(f"gan.subject: training on {subject_title(chosen)} of {known}")
-        state = resume.state("train_gan", gan, digest, device.type)
-        history = train_gan(build_task(dataset, gan, device), gan, OUT, state, on_epoch).history
+        state = resume.state("train_gan", gan, digest, compute.name)
+        history = train_gan(build_task(dataset, gan, compute), gan, OUT, state, on_epoch).history
         if gan.model == "skeleton" and gan.baseline:
             baseline = _baseline(gan)
-            state = resume.state("train_gan", baseline, digest, device.type)
-            train_gan(build_task(dataset, baseline, device), baseline, OUT / "dense", state)
+            state = resume.state("train_gan", baseline, digest, compute.name)
+            train_gan(build_task(dataset, baseline, compute), baseline, OUT / "dense", state)
         _log_losses(run, history, gan.model)
         run.headline({"gan_val_l1": min(row["val_l1"] for row in history)})
         signature = tensor_signature((-1, 33, 2), (-1, 3, dataset.height, dataset.width))
@@ -82,24 +84,24 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
     from dancing.noise_to_image.gan_task import build_task
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
 
-    gan, device = params.gan, pick_device()
+    gan, compute = params.gan, Compute.pick(params.train)
     if gan is None:
         train_nothing(OUT, PLOTS, CURVES, "gan is null: no GAN is trained")
         return
 
     def on_epoch(epoch: Epoch) -> None:
-        run.metrics(epoch.losses, step=epoch.number)
+        run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         _log_samples(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
 
     shutil.rmtree(OUT / "tanh", ignore_errors=True)  # left by an earlier run without DVC
     with open_images(DATASET) as dataset:
         digest = file_digest(DATASET)
-        state = resume.state("train_gan", gan, digest, device.type)
-        history = train_gan(build_task(dataset, gan, device), gan, OUT, state, on_epoch).history
+        state = resume.state("train_gan", gan, digest, compute.name)
+        history = train_gan(build_task(dataset, gan, compute), gan, OUT, state, on_epoch).history
         if isinstance(gan, VaeGan) and gan.baseline and gan.output != "tanh":
             baseline = gan.model_copy(update={"output": "tanh"})
-            state = resume.state("train_gan", baseline, digest, device.type)
-            train_gan(build_task(dataset, baseline, device), baseline, OUT / "tanh", state)
+            state = resume.state("train_gan", baseline, digest, compute.name)
+            train_gan(build_task(dataset, baseline, compute), baseline, OUT / "tanh", state)
         _log_losses(run, history, gan.model)
         run.headline({"gan_diversity": history[-1]["val_diversity"]})
         sampler = NoiseToImage.load(OUT / "best.pt", "train_gan")

@@ -8,8 +8,9 @@ from dancing.params import ImageParams, Params, load_params
 from dancing.render import plots
 from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
 from dancing.training.checkpoints import ResumeStates, file_digest, train_nothing
-from dancing.training.device import pick_device
+from dancing.training.compute import Compute
 from dancing.training.epochs import Epoch, History
+from dancing.training.processes import join_processes
 from dancing.training.vae_loop import train_vae
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
@@ -21,6 +22,7 @@ STRIP_HEIGHT, STRIP_INTERVAL = 160, 10
 def main() -> None:
     """Train the VAE of the system that params.yaml is for."""
     params = load_params()
+    join_processes(params.train.processes)
     with stage_run("train_vae", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
             train_images(params, run, resume)
@@ -36,11 +38,11 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     from dancing.music_to_pose.train_prior import train_prior
     from dancing.training.checkpoints import save_checkpoint
 
-    vae, prior, device, digest = params.vae, params.prior, pick_device(), file_digest(DATASET)
+    vae, prior, compute, digest = params.vae, params.prior, Compute.pick(params.train), file_digest(DATASET)
     with open_dataset(DATASET) as dataset:
 
         def on_epoch(epoch: Epoch) -> None:
-            run.metrics(epoch.losses, step=epoch.number)
+            run.metrics(epoch.losses | {"windows_per_s": epoch.speed}, step=epoch.number)
             if epoch.number % STRIP_INTERVAL == 1:
                 width = round(STRIP_HEIGHT * dataset.width / dataset.height)
                 run.image(plots.dance_strip(epoch.samples(), STRIP_HEIGHT, width), "dances", epoch.number)
@@ -49,21 +51,23 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
         shutil.rmtree(OUT / "lstm", ignore_errors=True)  # left by a run without DVC, which empties the folder itself
-        task = build_task(dataset, vae, device)
-        state = resume.state("train_vae", vae, digest, device.type)
+        task = build_task(dataset, vae, compute)
+        state = resume.state("train_vae", vae, digest, compute.name)
         trained = train_vae(task, vae, OUT, state, on_epoch)
         if vae.model == "motion" and vae.prior == "flow":
             task.model.load_state_dict(trained.best["state"])
-            state = resume.state("prior", vae, prior, digest, device.type)
-            flow = train_prior(task.model, task.train, task.val, prior, vae.time_stretch, state, on_prior_epoch)
+            state = resume.state("prior", vae, prior, digest, compute.name)
+            flow = train_prior(
+                task.model, task.train, task.val, prior, vae.time_stretch, compute, state, on_prior_epoch
+            )
             save_checkpoint(OUT / "best.pt", trained.best | {"prior": flow.best})
             _log_curves(run, "prior", flow.history)
         else:
             _log_curves(run, "prior", [])  # dvc.yaml names the file
         if vae.model == "motion" and vae.baseline:
             baseline = vae.model_copy(update={"model": "lstm"})
-            state = resume.state("train_vae", baseline, digest, device.type)
-            train_vae(build_task(dataset, baseline, device), baseline, OUT / "lstm", state)
+            state = resume.state("train_vae", baseline, digest, compute.name)
+            train_vae(build_task(dataset, baseline, compute), baseline, OUT / "lstm", state)
         _log_losses(run, trained.history)
         features = len(dataset.audio_mean)
         signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
@@ -85,15 +89,15 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
         return
 
     def on_epoch(epoch: Epoch) -> None:
-        run.metrics(epoch.losses, step=epoch.number)
+        run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         sheet = plots.picture_rows({name: list(images[:12]) for name, images in epoch.samples().items()})
         plots.save_picture(PLOTS / "samples.png", sheet)
         run.image(sheet, "samples", epoch.number)
 
-    device = pick_device()
+    compute = Compute.pick(params.train)
     with open_images(DATASET) as dataset:
-        state = resume.state("train_vae", params.vae, file_digest(DATASET), device.type)
-        trained = train_vae(ImageVaeTask(dataset, params.vae, device), params.vae, OUT, state, on_epoch)
+        state = resume.state("train_vae", params.vae, file_digest(DATASET), compute.name)
+        trained = train_vae(ImageVaeTask(dataset, params.vae, compute), params.vae, OUT, state, on_epoch)
         _log_losses(run, trained.history)
         sampler = NoiseToImage.load(OUT / "best.pt", "train_vae")
         signature = tensor_signature((-1, sampler.size), (-1, dataset.channels, dataset.height, dataset.width))

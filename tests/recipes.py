@@ -17,6 +17,7 @@ from dancing.noise_to_image.vae_task import ImageVaeTask
 from dancing.params import Gan, ImageVae, NoiseGan, Params, VaeGan
 from dancing.pose_to_image.task import build_task as build_pose_task
 from dancing.training.checkpoints import ResumeStates, file_digest, save_checkpoint
+from dancing.training.compute import Compute
 from dancing.training.device import pick_device
 from dancing.training.epochs import Epoch, History
 from dancing.training.gan_loop import train_gan
@@ -60,43 +61,43 @@ def train_motion(
     on_prior_epoch: OnEpoch = ignore,
 ) -> MotionHistory:
     """Train `vae.model`; a motion VAE with `vae.prior` flow also gets its flow prior, in best.pt."""
-    vae, prior, device, digest = params.vae, params.prior, pick_device(), file_digest(dataset.path)
+    vae, prior, compute, digest = params.vae, params.prior, Compute(pick_device()), file_digest(dataset.path)
     with ResumeStates(resume_folder) as resume:
-        task = build_motion_task(dataset, vae, device)
-        state = resume.state("train_vae", vae, digest, device.type)
+        task = build_motion_task(dataset, vae, compute)
+        state = resume.state("train_vae", vae, digest, compute.name)
         trained = train_vae(task, vae, out, state, on_epoch)
         if vae.model != "motion" or vae.prior != "flow":
             return MotionHistory(trained.history, [])
         task.model.load_state_dict(trained.best["state"])
-        state = resume.state("prior", vae, prior, digest, device.type)
-        flow = train_prior(task.model, task.train, task.val, prior, vae.time_stretch, state, on_prior_epoch)
+        state = resume.state("prior", vae, prior, digest, compute.name)
+        flow = train_prior(task.model, task.train, task.val, prior, vae.time_stretch, compute, state, on_prior_epoch)
         save_checkpoint(out / "best.pt", trained.best | {"prior": flow.best})
         return MotionHistory(trained.history, flow.history)
 
 
 def train_pose_gan(dataset: Dataset, gan: Gan, out: Path, resume_folder: Path, on_epoch: OnEpoch = ignore) -> History:
     """Train the GAN of poses, `gan.model` skeleton or dense."""
-    device = pick_device()
+    compute = Compute(pick_device())
     with ResumeStates(resume_folder) as resume:
-        state = resume.state("train_gan", gan, file_digest(dataset.path), device.type)
-        return train_gan(build_pose_task(dataset, gan, device), gan, out, state, on_epoch).history
+        state = resume.state("train_gan", gan, file_digest(dataset.path), compute.name)
+        return train_gan(build_pose_task(dataset, gan, compute), gan, out, state, on_epoch).history
 
 
 def train_image_vae(
     dataset: ImageDataset, vae: ImageVae, out: Path, resume_folder: Path, on_epoch: OnEpoch = ignore
 ) -> History:
     """Train the VAE of images."""
-    device = pick_device()
+    compute = Compute(pick_device())
     with ResumeStates(resume_folder) as resume:
-        state = resume.state("train_vae", vae, file_digest(dataset.path), device.type)
-        return train_vae(ImageVaeTask(dataset, vae, device), vae, out, state, on_epoch).history
+        state = resume.state("train_vae", vae, file_digest(dataset.path), compute.name)
+        return train_vae(ImageVaeTask(dataset, vae, compute), vae, out, state, on_epoch).history
 
 
 def train_noise_gan(
     dataset: ImageDataset, gan: NoiseGan | VaeGan, out: Path, resume_folder: Path, on_epoch: OnEpoch = ignore
 ) -> History:
     """Train the GAN of an image system."""
-    device = pick_device()
+    compute = Compute(pick_device())
     with ResumeStates(resume_folder) as resume:
-        state = resume.state("train_gan", gan, file_digest(dataset.path), device.type)
-        return train_gan(build_noise_task(dataset, gan, device), gan, out, state, on_epoch).history
+        state = resume.state("train_gan", gan, file_digest(dataset.path), compute.name)
+        return train_gan(build_noise_task(dataset, gan, compute), gan, out, state, on_epoch).history

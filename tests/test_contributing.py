@@ -83,6 +83,7 @@ from dancing.params import parse_params
 from dancing.pose_to_image.inference import PoseToImage
 from dancing.pose_to_image.task import build_task
 from dancing.training.checkpoints import ResumeStates
+from dancing.training.compute import Compute
 from dancing.training.gan_loop import train_gan
 values = yaml.safe_load(Path("params.yaml").read_text())
 values["gan"] |= {"model": "linear", "epochs": 1, "steps_per_epoch": 2, "batch_size": 2}
@@ -91,7 +92,7 @@ pieces = [make_piece(name, name, 8, seed) for seed, name in enumerate(("train", 
 attributes = {"fps": 30, "width": 32, "height": 32, "fit": "crop", "n_mfcc": 4}
 write_dataset("dataset.h5", attributes, [(piece, make_pictures(piece.landmarks, 32, 32)) for piece in pieces])
 with open_dataset("dataset.h5") as dataset, ResumeStates(Path("resume")) as resume:
-    train_gan(build_task(dataset, gan, torch.device("cpu")), gan, Path("out"), resume.state("gan"))
+    train_gan(build_task(dataset, gan, Compute(torch.device("cpu"))), gan, Path("out"), resume.state("gan"))
     images = list(PoseToImage.load(Path("out/best.pt")).render(dataset.split("test")[0].landmarks))
 assert len(images) == 8 and images[0].shape == (32, 32, 3)
 """,

@@ -18,6 +18,7 @@ class FakeTrainer:
 
     def __init__(self, val: Sequence[float], train: Sequence[Sequence[float]] | None = None) -> None:
         self.val, self.train = val, train or [[1.0, 1.0]] * len(val)
+        self.rows_per_epoch = 1
         self.weight = torch.zeros(1)  # the number of epochs that it was trained for
 
     def train_epoch(self, epoch: int) -> Means:

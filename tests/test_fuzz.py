@@ -38,6 +38,7 @@ from dancing.noise_to_image.sources import SourceImage
 from dancing.params import parse_params
 from dancing.pose_to_image.models import MODELS as POSE_MODELS
 from dancing.pose_to_image.skeleton_gan import SkeletonGanConfig
+from dancing.training.compute import Compute
 
 pytestmark = pytest.mark.slow
 COUNT, SECONDS = int(os.environ.get("DANCING_FUZZ", "20")), 30
@@ -84,7 +85,7 @@ def vae(folder: Path) -> Path:
     config = FlowPriorConfig(2, BEAT_COLUMNS, 8, 1, values["vae"]["latents_per_beat"], 30)
     (prior,) = MODELS.build(config)
     with open_dataset(folder / "dataset.h5") as opened:
-        task = build_motion_task(opened, parse_params(values).vae, torch.device("cpu"))
+        task = build_motion_task(opened, parse_params(values).vae, Compute(torch.device("cpu")))
     saved = {"config": MODELS.to_dict(config), "state": prior.state_dict()}
     torch.save(task.content | {"state": task.model.state_dict(), "prior": saved}, folder / "a.pt")
     return folder / "a.pt"

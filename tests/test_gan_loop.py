@@ -12,6 +12,7 @@ from dancing.params import GanTraining
 from dancing.pose_to_image.task import build_task as build_pose_task
 from dancing.training.adversarial import Logits
 from dancing.training.checkpoints import ResumeState
+from dancing.training.compute import Compute
 from dancing.training.device import make_rng
 from dancing.training.gan_loop import train_gan
 from dancing.training.tasks import GanBatch
@@ -44,7 +45,7 @@ class Scale(nn.Module):
 class FakeTask:
     """A task with given auxiliary losses: name -> weight and slope. A loss is its slope times the images' mean."""
 
-    device, cosine_decay, best_by = CPU, False, None
+    compute, cosine_decay, best_by = Compute(CPU), False, None
 
     def __init__(self, aux_losses: dict[str, tuple[float, float]]) -> None:
         self.aux_losses = aux_losses
@@ -103,7 +104,7 @@ def has_gradient(loss: torch.Tensor, model: nn.Module) -> bool:
 
 def test_the_aux_losses_of_poses_have_a_gradient_in_the_generator(make_dataset, make_params):
     gan = make_params({"gan.l1_weight": 2.0, "gan.ssim_weight": 3.0, "gan.batch_size": 2}).gan
-    task = build_pose_task(make_dataset(frames=12), gan, CPU)
+    task = build_pose_task(make_dataset(frames=12), gan, Compute(CPU))
     batch = task.batch(make_rng(1))
     assert {name: weight for name, (weight, _) in batch.aux_losses.items()} == {"l1": 2.0, "ssim_loss": 3.0}
     for name, (_, loss) in batch.aux_losses.items():
@@ -113,7 +114,7 @@ def test_the_aux_losses_of_poses_have_a_gradient_in_the_generator(make_dataset, 
 
 def test_the_original_gan_of_poses_has_no_aux_losses(make_dataset, make_params):
     gan = make_params({"gan.model": "dense", "gan.batch_size": 2}).gan
-    task = build_pose_task(make_dataset(frames=12), gan, CPU)
+    task = build_pose_task(make_dataset(frames=12), gan, Compute(CPU))
     batch = task.batch(make_rng(1))
     assert not batch.aux_losses
     assert has_gradient(batch.fake[0].square().mean(), task.generator)
@@ -121,7 +122,7 @@ def test_the_original_gan_of_poses_has_no_aux_losses(make_dataset, make_params):
 
 def test_the_aux_losses_of_a_vae_as_generator_reach_its_encoder(make_images):
     gan = image_params("param_tanh", gan__kl_weight=0.5, gan__l1_weight=4.0, gan__batch_size=4).gan
-    task = build_noise_task(make_images("param_tanh", 48), gan, CPU)
+    task = build_noise_task(make_images("param_tanh", 48), gan, Compute(CPU))
     batch = task.batch(make_rng(1))
     assert {name: weight for name, (weight, _) in batch.aux_losses.items()} == {"kl": 0.5, "l1": 4.0}
     for name, (_, loss) in batch.aux_losses.items():

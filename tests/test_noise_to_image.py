@@ -21,6 +21,7 @@ from dancing.noise_to_image.inference import NoiseToImageModule, load_models
 from dancing.noise_to_image.losses import ImageVaeLoss
 from dancing.noise_to_image.noise import CATEGORY_VALUE, draw_noise
 from dancing.training.checkpoints import open_checkpoint
+from dancing.training.compute import Compute
 from dancing.training.device import make_rng
 from dancing.training.gan_loop import _GanTrainer
 
@@ -79,7 +80,7 @@ def test_learning_rates_fall_with_our_discriminator_alone(make_images):
     rates, dataset = {}, make_images("digits", 16)
     for kind in ("deep", "original"):
         gan = image_params("digits", gan__discriminator=kind, gan__lr=1e-3, gan__batch_size=2).gan  # four steps in all
-        trainer = _GanTrainer(build_task(dataset, gan, CPU), gan)
+        trainer = _GanTrainer(build_task(dataset, gan, Compute(CPU)), gan)
         for _ in range(3):
             trainer._step(make_rng(1))
         rates[kind] = trainer.generator_optimizer.param_groups[0]["lr"]
@@ -111,7 +112,7 @@ def test_a_vae_trained_as_a_generator_reconstructs(make_images, tmp_path: Path):
 @pytest.mark.slow
 def test_recalibration_takes_the_statistics_of_these_weights(make_images):
     """Running statistics of a batch norm lag by a hundred steps: with them the first images are grey."""
-    task = build_task(make_images("faces", 24), image_params("faces", gan__batch_size=32).gan, CPU)
+    task = build_task(make_images("faces", 24), image_params("faces", gan__batch_size=32).gan, Compute(CPU))
     noise = task.fixed[:64]
     with torch.no_grad():
         expected = task.generator.train()(noise)
@@ -251,7 +252,7 @@ def test_task_and_loaded_model_agree_on_the_categories(make_images, tmp_path: Pa
         assert not list((tmp_path / "resume").iterdir())
         noise = load_models(tmp_path, tmp_path / str(categories))["gan"].noise(100, 1)
         assert ((noise == CATEGORY_VALUE).sum(axis=0) > 0).sum() == categories  # every category is sampled
-        assert (build_task(dataset, gan, CPU).fixed == CATEGORY_VALUE).any().item() == (categories > 0)
+        assert (build_task(dataset, gan, Compute(CPU)).fixed == CATEGORY_VALUE).any().item() == (categories > 0)
 
 
 # ------------------------------------------------------------------------------------------------------ distances

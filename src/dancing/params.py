@@ -182,6 +182,14 @@ class GanTraining(Section):
     seed: Seed
 
 
+class Train(Section):
+    """Section train: what all trainings are computed with."""
+
+    precision: Literal["auto", 32, "bf16"]
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=256)]
+    compile: bool
+
+
 class Gan(GanTraining):
     """Section gan of the dance system: the model from poses to images of one dancer."""
 
@@ -269,6 +277,7 @@ class Mlflow(Section):
 class System(Section):
     """A whole params.yaml. Each stage has a section; `data` and `mlflow` are used by several stages."""
 
+    train: Train
     mlflow: Mlflow
 
     def digest(self) -> str:

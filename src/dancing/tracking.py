@@ -53,7 +53,7 @@ _UNUSABLE = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportErr
 _PATIENCE_S = 5.0  # to reach a server, or for another process to release a database
 _PROCESS = "process"  # tag: machine, process id and its start, to see whether a run is still going on
 _SECTIONS = {
-    "train_vae": ("vae.", "prior."), "train_gan": ("gan.",), "extract_features": ("features.",),
+    "train_vae": ("vae.", "prior.", "train."), "train_gan": ("gan.", "train."), "extract_features": ("features.",),
     "build_hdf5": ("data.",),
 }  # fmt: skip
 
@@ -260,7 +260,9 @@ def tensor_signature(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Model
 
 
 def _store_uris() -> list[str]:
-    """The stores that are tried, in this order."""
+    """The stores that are tried, in this order; none if this is not the first of a training's processes."""
+    if os.environ.get("RANK", "0") != "0":
+        return []
     root = project_root()
     local, last = (f"sqlite:///{root / name}" for name in ("mlflow.db", ".cache/mlflow-fallback.db"))
     return list(dict.fromkeys([os.environ.get("MLFLOW_TRACKING_URI") or local, local, last]))

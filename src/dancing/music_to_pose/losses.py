@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from dancing.body.skeleton import BONES, LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE
-from dancing.training.epochs import Scalars
+from dancing.training.processes import Scalars, batch_mean
 from dancing.training.variational import kl_to_normal
 
 FEET = (LEFT_ANKLE, LEFT_TOE, RIGHT_ANKLE, RIGHT_TOE)
@@ -110,7 +110,7 @@ class MotionLoss:
         # A foot either stands or steps. The minimum of a squared error is the mean of both, a foot that slides; the
         # minimum of an absolute error is the median, one of the two.
         steps = self.steps(target)
-        foot = _length(self.steps(pose) - steps).mean() / _length(steps).mean().clamp_min(MIN_DIVISOR)
+        foot = _length(self.steps(pose) - steps).mean() / batch_mean(_length(steps).mean()).clamp_min(MIN_DIVISOR)
         kl = kl_to_normal(mean, log_var).mean(dim=(0, 1))  # (Z,) nats
         total = (
             reconstruction
@@ -118,7 +118,7 @@ class MotionLoss:
             + self.acceleration_weight * acceleration
             + self.bone_weight * bone
             + self.foot_weight * foot
-            + warmup * self.kl_weight * kl.clamp_min(self.free_bits).sum()
+            + warmup * self.kl_weight * torch.where(batch_mean(kl) > self.free_bits, kl, self.free_bits).sum()
         )
         return {
             "total": total, "reconstruction": reconstruction, "velocity": velocity, "acceleration": acceleration,
@@ -132,4 +132,4 @@ def _length(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def _relative_error(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    return (value - target).square().mean() / target.square().mean().clamp_min(MIN_DIVISOR)
+    return (value - target).square().mean() / batch_mean(target.square().mean()).clamp_min(MIN_DIVISOR)

@@ -13,6 +13,7 @@ from torch import nn
 
 from dancing.music_to_pose import beat_grid
 from dancing.music_to_pose.temporal import TemporalConvNet, receptive_field
+from dancing.training.processes import batch_max
 from dancing.training.variational import reparameterize
 
 MAX_LOG_VARIANCE = 8.0
@@ -74,7 +75,7 @@ class MotionVae(nn.Module):
         self, audio_code: torch.Tensor, pose: torch.Tensor, position: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         pose_code = self.pose_encoder(torch.cat([audio_code, pose.mT], dim=1)).mT  # (B, T, H)
-        points = beat_grid.pool(pose_code, position, beat_grid.count(position))  # (B, N, H)
+        points = beat_grid.pool(pose_code, position, batch_max(beat_grid.count(position)))  # (B, N, H)
         # A slow song ends before the batch's last point. The points after its end repeat its last one, so that the KL
         # term counts no point without poses.
         last = (position[:, -1:].long() + 1).to(points.device)

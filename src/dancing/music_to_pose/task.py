@@ -16,8 +16,9 @@ from dancing.music_to_pose.losses import BaselineVaeLoss, MotionLoss
 from dancing.music_to_pose.models import MODELS
 from dancing.music_to_pose.windows import Windows
 from dancing.params import Vae
+from dancing.training.compute import Compute
 from dancing.training.device import make_rng
-from dancing.training.epochs import Scalars
+from dancing.training.processes import Scalars, own_count, randn
 
 MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 8, 3  # a piece of each part must have; 3 is the least that has an acceleration
 
@@ -51,7 +52,7 @@ class MotionTask:
     Args:
         dataset: of clips.
         vae: the section `vae` of the params.
-        device: that model and data are on.
+        compute: what the model is trained with.
 
     Raises:
         UserError: all pieces of a part are too short, see `window_lengths`.
@@ -66,8 +67,8 @@ class MotionTask:
     pose_kind: PoseKind = "body"
     mirror = True
 
-    def __init__(self, dataset: Dataset, vae: Vae, device: torch.device) -> None:
-        self.vae, self.device = vae, device
+    def __init__(self, dataset: Dataset, vae: Vae, compute: Compute) -> None:
+        self.vae, self.compute, device = vae, compute, compute.device
         pieces = dataset.split("train")
         landmarks = [piece.landmarks for piece in pieces]
         self.space = PoseSpace.fit(self.pose_kind, landmarks, dataset.width, dataset.height)
@@ -85,7 +86,7 @@ class MotionTask:
         )
         torch.manual_seed(vae.seed)
         (model,) = MODELS.build(config)
-        self.model: Any = model.to(device)  # a VAE of `MODELS`; they share no base class
+        self.model: Any = compute.place(model)  # a VAE of `MODELS`; they share no base class
         self.loss = self._loss()
         self.content = {
             "config": MODELS.to_dict(config), "window": length, "fps": dataset.fps, "n_mfcc": dataset.n_mfcc,
@@ -96,7 +97,7 @@ class MotionTask:
     def _loss(self) -> BaselineVaeLoss | MotionLoss:
         vae = self.vae
         mean, std = (
-            torch.tensor(x, dtype=torch.float32, device=self.device) for x in (self.space.mean, self.space.std)
+            torch.tensor(x, dtype=torch.float32, device=self.compute.device) for x in (self.space.mean, self.space.std)
         )
         return MotionLoss(
             mean, std, vae.kl_weight, vae.free_bits, vae.velocity_weight, vae.acceleration_weight, vae.bone_weight,
@@ -105,13 +106,13 @@ class MotionTask:
 
     def _batch(self, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return augmented audio (B, T, F) and poses (B, T, D)."""
-        audio, pose = self.train.random(self.vae.batch_size, rng, self.vae.time_stretch)
+        audio, pose = self.train.random(own_count(self.vae.batch_size, rng), rng, self.vae.time_stretch)
         return _with_noise(audio, self.vae.audio_noise, rng), pose
 
     def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
-        """Return the losses of a random batch, as `VaeTask.losses`."""
+        """Return the losses of a random batch, or of this process's share of it, as `VaeTask.losses`."""
         audio, pose = self._batch(rng)
-        decoded, mean, log_var = self.model(audio, pose, rng)
+        decoded, mean, log_var = self.compute.run(self.model, audio, pose, rng)
         return self.loss(decoded, pose, mean, log_var, kl_warmup)
 
     @torch.no_grad()
@@ -143,20 +144,20 @@ class BaselineTask(MotionTask):
         return BaselineVaeLoss(self.vae.kl_weight)
 
     def _batch(self, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.train.random(self.vae.batch_size, rng)
+        return self.train.random(own_count(self.vae.batch_size, rng), rng)
 
 
-def build_task(dataset: Dataset, vae: Vae, device: torch.device) -> MotionTask:
+def build_task(dataset: Dataset, vae: Vae, compute: Compute) -> MotionTask:
     """Return the task of `vae.model`.
 
     Raises:
         UserError: all pieces of a part are too short, see `window_lengths`.
     """
-    return BaselineTask(dataset, vae, device) if vae.model == "lstm" else MotionTask(dataset, vae, device)
+    return (BaselineTask if vae.model == "lstm" else MotionTask)(dataset, vae, compute)
 
 
 def _with_noise(audio: torch.Tensor, std: float, rng: torch.Generator) -> torch.Tensor:
     """Add noise to timbre and pitch, which must not identify the song, but not to beat and bar."""
-    noise = std * torch.randn(audio.shape, generator=rng).to(audio.device)
+    noise = std * randn(audio.shape, rng).to(audio.device)
     noise[..., -BEAT_COLUMNS:] = 0
     return audio + noise

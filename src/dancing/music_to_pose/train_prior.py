@@ -1,6 +1,7 @@
 """The training loop of the flow prior over a motion VAE's latents."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -11,9 +12,11 @@ from dancing.music_to_pose.motion_vae import MotionVae
 from dancing.music_to_pose.windows import Windows
 from dancing.params import Prior
 from dancing.training.checkpoints import Checkpoint, ResumeState
+from dancing.training.compute import Compute
 from dancing.training.device import make_rng
 from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
 from dancing.training.optimization import Ema, cosine_lr
+from dancing.training.processes import average_gradients, own_count, rand, randint, randn, shared_rng
 from dancing.training.variational import reparameterize
 
 WEIGHT_DECAY, MAX_GRADIENT_NORM = 0.01, 1.0
@@ -61,7 +64,7 @@ class Latents:
 
     def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `count` runs: latents (B, R, Z), sampled from their posteriors, and conditions (B, R, C)."""
-        starts = self.starts[torch.randint(len(self.starts), (count,), generator=rng)]
+        starts = self.starts[randint(len(self.starts), count, rng)]
         rows = (starts[:, None] + torch.arange(self.points)).to(self.mean.device)
         return reparameterize(self.mean[rows], self.log_var[rows], rng), self.condition[rows]
 
@@ -72,6 +75,7 @@ def train_prior(
     val: Windows,
     prior: Prior,
     stretch: float,
+    compute: Compute,
     resume: ResumeState,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
@@ -85,6 +89,7 @@ def train_prior(
         val: the windows that the VAE was validated on.
         prior: the section `prior` of the params.
         stretch: the training pieces are also used this share slower and faster.
+        compute: what the flow is trained with.
         resume: where the state after each epoch is kept.
         on_epoch: called after each epoch.
 
@@ -94,7 +99,7 @@ def train_prior(
     Raises:
         UserError: all pieces are too short, or a loss is NaN or infinite.
     """
-    trainer = _FlowTrainer(vae, train, val, prior, stretch)
+    trainer = _FlowTrainer(vae, train, val, prior, stretch, compute)
     device = train.audio.device
     runner = EpochRunner(
         label=f"prior ({device.type})",
@@ -107,12 +112,15 @@ def train_prior(
 
 
 class _FlowTrainer:
-    def __init__(self, vae: MotionVae, train: Windows, val: Windows, prior: Prior, stretch: float) -> None:
-        self.prior, self.device = prior, train.audio.device
+    def __init__(
+        self, vae: MotionVae, train: Windows, val: Windows, prior: Prior, stretch: float, compute: Compute
+    ) -> None:
+        self.prior, self.compute, self.device = prior, compute, train.audio.device
         shared = {key: getattr(vae.config, key) for key in ("latent_dim", "beat_columns", "latents_per_beat", "fps")}
         self.config = MODELS.config("flow", **prior.model_dump(), **shared)
         torch.manual_seed(prior.seed)
-        self.flow = FlowPrior(self.config).to(self.device)
+        self.flow = FlowPrior(self.config)
+        compute.place(self.flow)
         vae.eval()
         points = prior.beats * vae.config.latents_per_beat
         self.train = Latents(vae, self.flow, train, stretch, points)
@@ -125,24 +133,31 @@ class _FlowTrainer:
         self.flow.mean.copy_(self.train.mean.mean(dim=0))
         self.flow.std.copy_(self.train.mean.std(dim=0).clamp_min(MIN_STD))
         self.ema = Ema(self.flow, prior.ema)
-        self.optimizer = torch.optim.AdamW(self.flow.parameters(), lr=prior.lr, weight_decay=WEIGHT_DECAY)
+        self.parameters = list(self.flow.parameters())
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=prior.lr, weight_decay=WEIGHT_DECAY, fused=True)
+        self.rows_per_epoch = prior.batch_size * prior.steps_per_epoch
 
     def train_epoch(self, epoch: int) -> Means:
-        prior, rng, means = self.prior, make_rng(self.prior.seed, epoch), Means()
+        prior, rng, means = self.prior, shared_rng(self.prior.seed, epoch), Means()
         steps = prior.steps_per_epoch
         self.flow.train()
         for step in range((epoch - 1) * steps, epoch * steps):
             cosine_lr(self.optimizer, prior.lr, step, prior.epochs * steps)
-            latents, condition = self.train.random(prior.batch_size, rng)
-            kept = torch.rand(len(condition), 1, 1, generator=rng) >= prior.cond_drop_prob
-            loss = flow_matching_loss(self.flow, latents, condition * kept.to(self.device), rng)
+            loss = self._loss(rng)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), MAX_GRADIENT_NORM)
+            average_gradients(self.parameters)
+            torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
             self.optimizer.step()
             self.ema.update(self.flow, step)
             means.add({"flow": loss})
         return means
+
+    def _loss(self, rng: torch.Generator) -> torch.Tensor:
+        latents, condition = self.train.random(own_count(self.prior.batch_size, rng), rng)
+        kept = rand((len(condition), 1, 1), rng) >= self.prior.cond_drop_prob
+        network = partial(self.compute.run, self.flow)
+        return flow_matching_loss(self.flow, network, latents, condition * kept.to(self.device), rng)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -152,7 +167,7 @@ class _FlowTrainer:
         rng = make_rng(0)
         latents, condition = self.val.random(VALIDATION_BATCHES * self.prior.batch_size, rng)
         assert isinstance(self.ema.model, FlowPrior)
-        return {"val_flow": float(flow_matching_loss(self.ema.model, latents, condition, rng))}
+        return {"val_flow": float(flow_matching_loss(self.ema.model, self.ema.model, latents, condition, rng))}
 
     def samples(self) -> Samples:
         return {}  # the stage evaluate shows generated dances
@@ -172,20 +187,25 @@ class _FlowTrainer:
 
 
 def flow_matching_loss(
-    flow: FlowPrior, latents: torch.Tensor, condition: torch.Tensor, rng: torch.Generator
+    flow: FlowPrior,
+    network: Callable[..., torch.Tensor],
+    latents: torch.Tensor,
+    condition: torch.Tensor,
+    rng: torch.Generator,
 ) -> torch.Tensor:
     """Return the mean squared error of the velocity at random times on straight paths from noise to latents.
 
     Lipman et al., Flow Matching for Generative Modeling, ICLR 2023, eq. 23.
 
     Args:
-        flow: predicts the velocity.
+        flow: whose mean and standard deviation scale the latents.
+        network: predicts the velocity: the flow, or the flow in another precision.
         latents: (B, R, Z).
         condition: (B, R, C).
         rng: on the CPU, for noise and times.
     """
     target = (latents - flow.mean) / flow.std
-    noise = torch.randn(target.shape, generator=rng).to(target.device)
-    time = torch.rand(len(target), generator=rng).to(target.device)
+    noise = randn(target.shape, rng).to(target.device)
+    time = rand((len(target),), rng).to(target.device)
     path = torch.lerp(noise, target, time[:, None, None])
-    return (flow(path, time, condition) - (target - noise)).square().mean()
+    return (network(path, time, condition) - (target - noise)).square().mean()

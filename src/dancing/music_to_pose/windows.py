@@ -10,6 +10,7 @@ import torch
 
 from dancing.body.skeleton import PoseSpace, mirrored
 from dancing.clips.dataset import Dataset, Piece
+from dancing.training.processes import rand, randint
 
 
 def interpolate_rows(rows: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
@@ -73,11 +74,11 @@ class Windows:
             rng: on the CPU.
             stretch: audio and poses are resampled to be up to this share faster or slower.
         """
-        chosen = torch.randint(len(self.random_starts), (count,), generator=rng)
+        chosen = randint(len(self.random_starts), count, rng)
         starts, lasts = self.random_starts[chosen], self.random_lasts[chosen]
         if stretch == 0:
             return self.cut(starts)
-        pace = torch.exp((2 * torch.rand(count, generator=rng) - 1) * math.log1p(stretch)).double()
+        pace = torch.exp((2 * rand((count,), rng) - 1) * math.log1p(stretch)).double()
         pace = torch.minimum(pace, (lasts - starts) / (self.length - 1))  # stay within the piece
         rows = starts[:, None] + pace[:, None] * torch.arange(self.length)
         return interpolate_rows(self.audio, rows), interpolate_rows(self.pose, rows)

@@ -2,23 +2,14 @@
 
 import numpy as np
 import torch
-from torch import nn
 
 from dancing.h5 import Split
 from dancing.media.pixels import from_uint8
 from dancing.noise_to_image.dataset import ImageDataset
+from dancing.training.processes import randint
 
 #: Largest split, in bytes, that is kept in memory; a larger one is read from the file batch by batch.
 IN_MEMORY = 2**28
-
-
-def channels_last(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a model to its device, with its weights in the memory format channels last, like the batches of `Images`.
-
-    On CPUs a step of the digits' VAE takes half the time, and one of a GAN four fifths. The skeleton GAN, which has
-    many layers with few channels, is slower in this format.
-    """
-    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 class Images:
@@ -43,7 +34,7 @@ class Images:
 
     def random(self, count: int, rng: torch.Generator) -> torch.Tensor:
         """Return `count` random images with replacement, (B, C, H, W) in [-1, 1]; `rng` is on the CPU."""
-        return self.batch(torch.randint(len(self), (count,), generator=rng).tolist())
+        return self.batch(randint(len(self), count, rng).tolist())
 
     def evenly_spaced(self, count: int) -> torch.Tensor:
         """Return at most `count` images, evenly spaced over the split: the same ones in every call."""

@@ -12,13 +12,15 @@ from torch import nn
 
 from dancing.features.feature_distance import REFERENCE_IMAGES, FeatureDistance, diversity
 from dancing.media.pixels import to_uint8
-from dancing.noise_to_image.batches import Images, channels_last
+from dancing.noise_to_image.batches import Images
 from dancing.noise_to_image.dataset import ImageDataset
 from dancing.noise_to_image.models import GANS
 from dancing.noise_to_image.noise import draw_noise
 from dancing.params import NoiseGan, VaeGan
+from dancing.training.compute import Compute
 from dancing.training.device import make_rng
 from dancing.training.diffaugment import DiffAugment
+from dancing.training.processes import own_count, rand
 from dancing.training.tasks import GanBatch
 from dancing.training.variational import kl_to_normal, reparameterize
 
@@ -33,7 +35,7 @@ class NoiseToImageTask:
     Args:
         dataset: open during the training, as a large one is read batch by batch.
         gan: the section `gan` of the params.
-        device: that models and batches are on.
+        compute: what the networks are trained with.
 
     Attributes:
         best_by: None: best.pt is the last epoch.
@@ -41,8 +43,8 @@ class NoiseToImageTask:
 
     best_by: str | None = None
 
-    def __init__(self, dataset: ImageDataset, gan: NoiseGan | VaeGan, device: torch.device) -> None:
-        self.gan, self.device = gan, device
+    def __init__(self, dataset: ImageDataset, gan: NoiseGan | VaeGan, compute: Compute) -> None:
+        self.gan, self.compute, device = gan, compute, compute.device
         # The original's learning rates are constant. With our discriminator, falling ones give sharper images.
         self.cosine_decay = isinstance(gan, NoiseGan) and gan.discriminator == "deep"
         self.train, self.val = (Images(dataset, split, device) for split in ("train", "val"))
@@ -55,7 +57,7 @@ class NoiseToImageTask:
         )
         torch.manual_seed(gan.seed)
         self.generator: Any  # a generator of `GANS`; they share no base class
-        self.generator, self.discriminator = (channels_last(model, device) for model in GANS.build(self.config))
+        self.generator, self.discriminator = (compute.place(model) for model in GANS.build(self.config))
         self.content = {"config": GANS.to_dict(self.config)}
         self.fixed = self._noise(VALIDATION, make_rng(gan.seed))
         self.real = self.val.evenly_spaced(VALIDATION)
@@ -65,19 +67,19 @@ class NoiseToImageTask:
             self.feature_distance = FeatureDistance.fit(reference, None, None, FEATURE_STEPS, gan.seed, device)
 
     def _noise(self, count: int, rng: torch.Generator) -> torch.Tensor:
-        return draw_noise(count, self.config.noise, self.config.categories, rng).to(self.device)
+        return draw_noise(count, self.config.noise, self.config.categories, rng).to(self.compute.device)
 
     def _real(self, rng: torch.Generator) -> torch.Tensor:
-        images = self.train.random(self.gan.batch_size, rng)
+        images = self.train.random(own_count(self.gan.batch_size, rng), rng)
         if self.gan.flip:
-            flipped = torch.rand(len(images), 1, 1, 1, generator=rng) < 0.5
-            images = torch.where(flipped.to(self.device), images.flip(-1), images)
+            flipped = rand((len(images), 1, 1, 1), rng) < 0.5
+            images = torch.where(flipped.to(self.compute.device), images.flip(-1), images)
         return images
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random batch, as `GanTask.batch`."""
+        """Return a random batch, or this process's share of it, as `GanTask.batch`."""
         real = self._real(rng)
-        return self._augmented(real, self.generator(self._noise(len(real), rng)), {}, rng)
+        return self._augmented(real, self.compute.run(self.generator, self._noise(len(real), rng)), {}, rng)
 
     def _augmented(
         self, real: torch.Tensor, fake: torch.Tensor, aux_losses: dict[str, tuple[float, torch.Tensor]],
@@ -152,12 +154,12 @@ class VaeGanTask(NoiseToImageTask):
     gan: VaeGan
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random batch with the KL and L1 losses, as `GanTask.batch`."""
+        """Return a random batch, or this process's share of it, with the KL and L1 losses, as `GanTask.batch`."""
         real = self._real(rng)
         reconstructed = (len(real) + 1) // 2
-        mean, log_var = self.generator.encode(real[:reconstructed])
+        mean, log_var = self.compute.run(self.generator.encode, real[:reconstructed])
         z = torch.cat([reparameterize(mean, log_var, rng), self._noise(len(real) - reconstructed, rng)])
-        fake = self.generator(z)
+        fake = self.compute.run(self.generator, z)
         aux_losses = {
             "kl": (self.gan.kl_weight, kl_to_normal(mean, log_var).sum(dim=1).mean()),
             "l1": (self.gan.l1_weight, F.l1_loss(fake[:reconstructed], real[:reconstructed])),
@@ -171,6 +173,6 @@ class VaeGanTask(NoiseToImageTask):
         return super().validate(generator) | {"val_l1": float(F.l1_loss(reconstructed, self.real))}
 
 
-def build_task(dataset: ImageDataset, gan: NoiseGan | VaeGan, device: torch.device) -> NoiseToImageTask:
+def build_task(dataset: ImageDataset, gan: NoiseGan | VaeGan, compute: Compute) -> NoiseToImageTask:
     """Return the task of `gan.model`."""
-    return (VaeGanTask if gan.model == "vae" else NoiseToImageTask)(dataset, gan, device)
+    return (VaeGanTask if gan.model == "vae" else NoiseToImageTask)(dataset, gan, compute)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from dancing.training.epochs import Scalars
+from dancing.training.processes import Scalars
 from dancing.training.variational import kl_to_normal
 
 

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from dancing.training.processes import randint, randn
+
 #: Value that marks the category. It is large, as the other numbers have a standard deviation of 1.
 CATEGORY_VALUE = 8.0
 
@@ -22,8 +24,8 @@ def draw_noise(count: int, size: int, categories: int, rng: torch.Generator) -> 
         categories: K; 0: standard normal noise alone.
         rng: on the CPU.
     """
-    normal = torch.randn(count, size, generator=rng)
+    normal = randn((count, size), rng)
     if categories:
-        chosen = torch.randint(categories, (count,), generator=rng)
+        chosen = randint(categories, count, rng)
         normal[:, :categories] = CATEGORY_VALUE * F.one_hot(chosen, categories)
     return normal

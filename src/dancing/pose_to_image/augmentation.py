@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from dancing.body.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_SHOULDER
 from dancing.pose_to_image.batches import PoseBatch
+from dancing.training.processes import randn
 
 JITTER = 0.01  # torso lengths, standard deviation of noise on landmarks: generated poses are never exact
 JITTER_SHARE = 0.25  # of the batches, that get this noise
@@ -66,5 +67,5 @@ def jitter(landmarks: torch.Tensor, height: int, width: int, rng: torch.Generato
     pixels = landmarks * size
     neck, hips = (pixels[:, [a, b]].mean(1) for a, b in ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)))
     torso = (neck - hips).square().sum(-1).sqrt()  # (B,) px
-    noise = JITTER * torch.randn(landmarks.shape, generator=rng)
+    noise = JITTER * randn(landmarks.shape, rng)
     return landmarks + noise.to(landmarks) * torso[:, None, None] / size

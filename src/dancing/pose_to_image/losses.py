@@ -2,6 +2,8 @@
 
 import torch
 
+from dancing.training.processes import batch_mean
+
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # px
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # the paper's constants for images in [0, 1]: no division by 0
 
@@ -39,4 +41,4 @@ def _windows(size: int, like: torch.Tensor) -> torch.Tensor:
 
 def weighted_l1(fake: torch.Tensor, real: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the weighted mean absolute difference of images (B, 3, H, W), a scalar; `weight` is (B, 1, H, W)."""
-    return ((fake - real).abs() * weight).mean() / weight.mean()
+    return ((fake - real).abs() * weight).mean() / batch_mean(weight.mean())

@@ -3,7 +3,7 @@
 Letters: B images, C channels, H x W image, h x w crop, N landmarks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,10 @@ class PersonCrops:
     def whole(cls, count: int, height: int, width: int) -> "PersonCrops":
         """Return boxes that cover `count` whole images of this size, px."""
         return cls([(0, 0)] * count, height, width, (height, width))
+
+    def some(self, rows: slice) -> "PersonCrops":
+        """Return the boxes of these images alone."""
+        return replace(self, corners=self.corners[rows])
 
     def slices(self) -> list[tuple[slice, slice]]:
         """Return each box as slices of rows and columns."""

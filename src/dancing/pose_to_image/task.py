@@ -19,7 +19,9 @@ from dancing.pose_to_image.batches import PoseBatch, PoseImages
 from dancing.pose_to_image.losses import ssim_loss, weighted_l1
 from dancing.pose_to_image.models import MODELS
 from dancing.pose_to_image.person_crops import PersonCrops
+from dancing.training.compute import Compute
 from dancing.training.diffaugment import DiffAugment
+from dancing.training.processes import own_count, own_rows, randint
 from dancing.training.tasks import GanBatch
 
 SAMPLES, VALIDATION = 12, 96  # validation images that are shown after each epoch, and that the loss is computed on
@@ -38,7 +40,7 @@ class PoseToImageTask:
     Args:
         dataset: open during the training, as images are read batch by batch.
         gan: the section `gan` of the params.
-        device: that models and batches are on.
+        compute: what the networks are trained with.
 
     Raises:
         UserError: there is no such subject, it has no images, or the training or validation part has none.
@@ -51,10 +53,10 @@ class PoseToImageTask:
     best_by: str | None = "val_l1"
     cosine_decay = False
 
-    def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, gan: Gan, compute: Compute) -> None:
         dataset = dataset.for_subject(gan.subject)
         backgrounds = estimate_backgrounds(dataset)
-        self.gan, self.device = gan, device
+        self.gan, self.compute, device = gan, compute, compute.device
         self.train, self.val = (PoseImages(dataset, split, backgrounds, device) for split in ("train", "val"))
         config = MODELS.config(
             gan.model,
@@ -66,7 +68,7 @@ class PoseToImageTask:
         )
         torch.manual_seed(gan.seed)
         self.generator: Any  # a generator of `MODELS`; they share no base class
-        self.generator, self.discriminator = (model.to(device) for model in MODELS.build(config))
+        self.generator, self.discriminator = (compute.place(model) for model in MODELS.build(config))
         first_setup = [piece.landmarks for piece in dataset.split("train") if backgrounds.of(piece) == 0]
         self.content = {
             "config": MODELS.to_dict(config), "fps": dataset.fps, "subject": dataset.pieces[0].subject,
@@ -76,10 +78,10 @@ class PoseToImageTask:
         self.fixed = self.val.batch(self.val.evenly_spaced(SAMPLES))
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random batch of whole images, as `GanTask.batch`."""
-        rows = torch.randint(len(self.train), (self.gan.batch_size,), generator=rng).tolist()
-        batch = self.train.batch(rows)
-        return GanBatch((batch.images,), (self.generator.render(batch.landmarks, batch.background),))
+        """Return a random batch of whole images, or this process's share of it, as `GanTask.batch`."""
+        batch = self.train.batch(randint(len(self.train), own_count(self.gan.batch_size, rng), rng).tolist())
+        fake = self.compute.run(self.generator.render, batch.landmarks, batch.background)
+        return GanBatch((batch.images,), (fake,))
 
     def recalibrate(self, generator: torch.nn.Module) -> None:
         """Do nothing: the generators have no batch norm."""
@@ -88,7 +90,7 @@ class PoseToImageTask:
     def validate(self, generator: Any) -> dict[str, float]:
         """Return "val_l1", the mean absolute error of images in [-1, 1]."""
         rows, size = self.val.evenly_spaced(VALIDATION), self.gan.batch_size
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.compute.device)
         for first in range(0, len(rows), size):
             batch = self.val.batch(rows[first : first + size])
             rendered = generator.render(batch.landmarks, batch.background)
@@ -114,8 +116,8 @@ class SkeletonGanTask(PoseToImageTask):
 
     cosine_decay = True
 
-    def __init__(self, dataset: Dataset, gan: Gan, device: torch.device) -> None:
-        super().__init__(dataset, gan, device)
+    def __init__(self, dataset: Dataset, gan: Gan, compute: Compute) -> None:
+        super().__init__(dataset, gan, compute)
         self.generator.backgrounds.copy_(self.train.scenes)
 
     def _crops(self, rng: torch.Generator) -> PoseBatch:
@@ -127,16 +129,17 @@ class SkeletonGanTask(PoseToImageTask):
         first = count * int(torch.randint(CANDIDATES, (), generator=rng))
         chosen = by_size[first : first + count]
         crops = PersonCrops.around(poses[chosen], config.height, config.width, config.margin, 2**config.levels)
-        return self.train.batch(rows[chosen].tolist(), crops)
+        own = own_rows(count, rng)
+        return self.train.batch(rows[chosen][own].tolist(), crops.some(own))
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random batch of crops with augmentation and auxiliary losses, as `GanTask.batch`."""
+        """Return a random batch of augmented crops with auxiliary losses, or its own share, as `GanTask.batch`."""
         gan, batch = self.gan, augment(self._crops(rng), self.gan.flip, rng)
         size = height, width = batch.images.shape[-2:]
         pose_maps = conditioning = self.generator.pose_maps(batch.landmarks, size)
         if float(torch.rand((), generator=rng)) < JITTER_SHARE:
             conditioning = self.generator.pose_maps(jitter(batch.landmarks, height, width, rng), size)
-        fake = self.generator(conditioning, batch.background, batch.coordinates)
+        fake = self.compute.run(self.generator, conditioning, batch.background, batch.coordinates)
         weight = self._pixel_weight(pose_maps, batch.landmarks)
         aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
         if gan.ssim_weight > 0:
@@ -155,10 +158,10 @@ class SkeletonGanTask(PoseToImageTask):
         return 1 + self.gan.person_weight * body + self.gan.face_weight * face
 
 
-def build_task(dataset: Dataset, gan: Gan, device: torch.device) -> PoseToImageTask:
+def build_task(dataset: Dataset, gan: Gan, compute: Compute) -> PoseToImageTask:
     """Return the task of `gan.model`.
 
     Raises:
         UserError: as `PoseToImageTask`.
     """
-    return (SkeletonGanTask if gan.model == "skeleton" else PoseToImageTask)(dataset, gan, device)
+    return (SkeletonGanTask if gan.model == "skeleton" else PoseToImageTask)(dataset, gan, compute)

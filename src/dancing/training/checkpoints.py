@@ -15,6 +15,7 @@ import torch
 
 from dancing.errors import UserError
 from dancing.files import atomic_write, write_text
+from dancing.training.processes import rank
 
 #: The note in a stage's output instead of checkpoints where nothing is trained.
 NOTHING = "none.txt"
@@ -24,12 +25,14 @@ Checkpoint = dict[str, Any]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically. The same content gives the same bytes.
+    """Write a checkpoint atomically, in the first process of several. The same content gives the same bytes.
 
     Args:
         path: of the file; missing folders are made.
         checkpoint: what to write.
     """
+    if rank():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial, partial.open("wb") as file:
         # Not torch.save(checkpoint, partial): that writes the file's name into the file.

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import torch
 
 from dancing.errors import UserError
 from dancing.training.checkpoints import Checkpoint, ResumeState, save_checkpoint
+from dancing.training.processes import Scalars, batch_mean, from_first, rank
 
-Scalars = dict[str, torch.Tensor]  # named losses of one step, on the device
 History = list[dict[str, float]]  # one dict for each epoch: "epoch" and named losses
 Samples = Mapping[str, np.ndarray]  # named outputs, such as images (N, H, W, C) uint8
 
@@ -35,8 +36,8 @@ class Means:
         self.steps.append(torch.stack([value.detach() for value in scalars.values()]))
 
     def result(self, prefix: str) -> dict[str, float]:
-        """Return the means, with `prefix` before each name."""
-        means = torch.stack(self.steps).mean(dim=0).tolist()
+        """Return the means, over all processes, with `prefix` before each name."""
+        means = batch_mean(torch.stack(self.steps).mean(dim=0)).tolist()
         return {f"{prefix}{name}": mean for name, mean in zip(self.names, means, strict=True)}
 
     def first_not_finite(self) -> tuple[int, list[str]] | None:
@@ -55,16 +56,24 @@ class Epoch:
     Attributes:
         number: from 1.
         losses: "train_" and "val_" losses by name.
+        speed: rows of training batches, such as images, a second.
         samples: computes the task's samples when it is called.
     """
 
     number: int
     losses: dict[str, float]
+    speed: float
     samples: Callable[[], Samples]
 
 
 class Trainer(Protocol):
-    """Interface between the epoch runner and a training loop."""
+    """Interface between the epoch runner and a training loop.
+
+    Attributes:
+        rows_per_epoch: of all training batches of an epoch, such as images.
+    """
+
+    rows_per_epoch: int
 
     def train_epoch(self, epoch: int) -> Means:
         """Take the steps of one epoch, counted from 1, and return their losses."""
@@ -138,6 +147,7 @@ class EpochRunner:
         best, best_epoch = math.inf, 0
         best_checkpoint: Checkpoint = {}
         if state := self.resume.load():
+            torch.set_num_threads(state["threads"])  # another number rounds differently
             trainer.load_state_dict(state["trainer"])
             history, best, best_epoch = state["history"], state["best"], state["best_epoch"]
             best_checkpoint = state["best_checkpoint"]
@@ -148,8 +158,11 @@ class EpochRunner:
             for epoch in range(len(history) + 1, self.epochs + 1):
                 if self.patience is not None and epoch - best_epoch > self.patience:
                     break
+                start = time.perf_counter()
                 means = trainer.train_epoch(epoch)
-                losses = means.result("train_") | trainer.validate()
+                losses = means.result("train_")  # waits for the device
+                speed = trainer.rows_per_epoch / (time.perf_counter() - start)
+                losses = from_first(losses | trainer.validate())  # one for all: they decide when to stop
                 self._check_finite(means, losses, epoch)
                 checkpoint = copy.deepcopy(trainer.checkpoint() | {"epoch": epoch})
                 score = losses[self.best_by] if self.best_by else -epoch
@@ -160,10 +173,12 @@ class EpochRunner:
                 history.append({"epoch": epoch, **losses})
                 self.resume.save(
                     {"trainer": trainer.state_dict(), "history": history, "best": best, "best_epoch": best_epoch,
-                     "best_checkpoint": best_checkpoint}
+                     "best_checkpoint": best_checkpoint, "threads": torch.get_num_threads()}
                 )  # fmt: skip
-                progress.advance({name: losses[name] for name in self.shown if name in losses})
-                self.on_epoch(Epoch(epoch, losses, trainer.samples))
+                progress.advance({name: losses[name] for name in self.shown if name in losses}, speed)
+                if rank() == 0:
+                    self.on_epoch(Epoch(epoch, losses, speed, trainer.samples))
+        from_first({})  # which has then written the last checkpoint
         return Trained(history, best_checkpoint)
 
     @contextmanager
@@ -200,11 +215,12 @@ class _Progress:
         except ImportError:
             self.bar = None
         else:
-            self.bar = tqdm(desc=label, total=epochs, initial=done, disable=None, unit="epoch")
+            self.bar = tqdm(desc=label, total=epochs, initial=done, disable=rank() > 0 or None, unit="epoch")
 
-    def advance(self, losses: Mapping[str, float]) -> None:
+    def advance(self, losses: Mapping[str, float], speed: float) -> None:
         if self.bar is not None:
-            self.bar.set_postfix({name: f"{loss:.4g}" for name, loss in losses.items()}, refresh=False)
+            shown = {name: f"{loss:.4g}" for name, loss in losses.items()}
+            self.bar.set_postfix(shown | {"rows/s": f"{speed:.0f}"}, refresh=False)
             self.bar.update()
 
     def __enter__(self) -> "_Progress":

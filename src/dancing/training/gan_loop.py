@@ -8,9 +8,9 @@ import torch
 from dancing.params import GanTraining
 from dancing.training.adversarial import GanLoss, Logits, gradient_penalty, r1_penalty
 from dancing.training.checkpoints import Checkpoint, ResumeState
-from dancing.training.device import make_rng
-from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Scalars, Trained
-from dancing.training.optimization import Ema, cosine_lr
+from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
+from dancing.training.optimization import Ema, adam, cosine_lr
+from dancing.training.processes import Scalars, average_gradients, rand, rank, shared_rng
 from dancing.training.tasks import GanBatch, GanTask
 
 GRADIENT_PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
@@ -48,7 +48,7 @@ def train_gan(
         UserError: a loss is NaN or infinite.
     """
     runner = EpochRunner(
-        label=f"train_gan ({task.device.type})",
+        label=f"train_gan ({task.compute.device.type})",
         epochs=settings.epochs,
         resume=resume,
         shown=("train_generator", "train_discriminator", task.best_by or ""),
@@ -63,19 +63,20 @@ class _GanTrainer:
     """Generator and discriminator, their optimizers, and the generator's averaged weights."""
 
     def __init__(self, task: GanTask, settings: GanTraining) -> None:
-        self.task, self.settings, self.steps = task, settings, 0
+        self.task, self.compute, self.settings, self.steps = task, task.compute, settings, 0
+        self.rows_per_epoch = settings.batch_size * settings.steps_per_epoch
         self.generator, self.discriminator = task.generator, task.discriminator
         self.ema = Ema(self.generator, settings.ema)
         self.loss = GanLoss(settings.loss)
         betas = (settings.betas[0], settings.betas[1])
-        self.generator_optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.lr, betas=betas)
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), lr=settings.discriminator_lr, betas=betas
-        )
+        self.generator_parameters = list(self.generator.parameters())
+        self.discriminator_parameters = list(self.discriminator.parameters())
+        self.generator_optimizer = adam(self.generator_parameters, settings.lr, betas)
+        self.discriminator_optimizer = adam(self.discriminator_parameters, settings.discriminator_lr, betas)
 
     def train_epoch(self, epoch: int) -> Means:
-        rng, means = make_rng(self.settings.seed, epoch), Means()
-        torch.manual_seed(rng.initial_seed())  # for dropout, which takes no generator
+        rng, means = shared_rng(self.settings.seed, epoch), Means()
+        torch.manual_seed(rng.initial_seed() + rank())  # for dropout, which takes no generator
         for _ in range(self.settings.steps_per_epoch):
             means.add(self._step(rng))
         self.task.recalibrate(self.ema.model)
@@ -100,12 +101,13 @@ class _GanTrainer:
 
     def _discriminator_step(self, batch: GanBatch, rng: torch.Generator) -> Scalars:
         fake = tuple(part.detach() for part in batch.fake)
-        real_outputs: Logits = self.discriminator(*batch.real)
-        fake_outputs: Logits = self.discriminator(*fake)
+        real_outputs: Logits = self.compute.run(self.discriminator, *batch.real)
+        fake_outputs: Logits = self.compute.run(self.discriminator, *fake)
         loss = self.loss.discriminator(real_outputs, fake_outputs)
         total = loss + self._penalty(batch.real, fake, rng)
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         total.backward()
+        average_gradients(self.discriminator_parameters)
         self.discriminator_optimizer.step()
         scores = {"real_score": self.loss.score(real_outputs), "fake_score": self.loss.score(fake_outputs)}
         return {"discriminator": loss} | scores
@@ -113,9 +115,9 @@ class _GanTrainer:
     def _penalty(
         self, real: tuple[torch.Tensor, ...], fake: tuple[torch.Tensor, ...], rng: torch.Generator
     ) -> torch.Tensor | float:
-        """Return the gradient penalty of this step, with its weight."""
+        """Return the gradient penalty of this step, with its weight; in float32."""
         if self.settings.loss == "wgan_gp":
-            share = torch.rand(len(fake[0]), 1, 1, 1, generator=rng).to(self.task.device)
+            share = rand((len(fake[0]), 1, 1, 1), rng).to(self.compute.device)
             mixed, *condition = (torch.lerp(*parts, share) for parts in zip(real, fake, strict=True))
             return GRADIENT_PENALTY * gradient_penalty(lambda images: self.discriminator(images, *condition), mixed)
         if self.settings.r1_weight and self.steps % R1_INTERVAL == 0:
@@ -127,9 +129,10 @@ class _GanTrainer:
     def _generator_step(self, batch: GanBatch) -> Scalars:
         self.discriminator.requires_grad_(False)
         aux_loss = sum(weight * value for weight, value in batch.aux_losses.values())
-        loss = self.loss.generator(self.discriminator(*batch.fake)) + aux_loss
+        loss = self.loss.generator(self.compute.run(self.discriminator, *batch.fake)) + aux_loss
         self.generator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(self.generator_parameters)
         self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
         return {name: value for name, (_, value) in batch.aux_losses.items()} | {"generator": loss}

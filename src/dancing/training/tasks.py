@@ -6,29 +6,31 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from dancing.training.epochs import Samples, Scalars
+from dancing.training.compute import Compute
+from dancing.training.epochs import Samples
+from dancing.training.processes import Scalars
 
 
 class VaeTask(Protocol):
     """Interface between the VAE loop and its task.
 
     Attributes:
-        device: that the model and its batches are on.
+        compute: what the model is trained with.
         model: the VAE.
         content: plain values that a checkpoint holds beside the weights.
         cosine_decay: whether the learning rate falls to 0 over the training.
     """
 
-    device: torch.device
+    compute: Compute
     model: nn.Module
     content: dict[str, Any]
     cosine_decay: bool
 
     def losses(self, rng: torch.Generator, kl_warmup: float) -> Scalars:
-        """Return the losses of a random training batch, among them "total", which is minimised.
+        """Return the losses of a random training batch, or of this process's share of it; "total" is minimised.
 
         Args:
-            rng: on the CPU; the only source of randomness.
+            rng: on the CPU; the only source of randomness. A `processes.SharedRng` in training.
             kl_warmup: factor of the KL term, in [0, 1].
         """
         ...
@@ -61,7 +63,7 @@ class GanTask(Protocol):
     """Interface between the GAN loop and its task.
 
     Attributes:
-        device: that the networks and their batches are on.
+        compute: what the networks are trained with.
         generator: the network that is averaged and kept.
         discriminator: takes the tensors of `GanBatch.real` or `GanBatch.fake` and returns `adversarial.Logits`.
         content: plain values that a checkpoint holds beside the weights.
@@ -69,7 +71,7 @@ class GanTask(Protocol):
         best_by: name of the validation loss whose lowest value makes best.pt; None: best.pt is the last epoch.
     """
 
-    device: torch.device
+    compute: Compute
     generator: nn.Module
     discriminator: nn.Module
     content: dict[str, Any]
@@ -77,7 +79,11 @@ class GanTask(Protocol):
     best_by: str | None
 
     def batch(self, rng: torch.Generator) -> GanBatch:
-        """Return a random training batch; `rng`, on the CPU, is the only source of randomness beside dropout."""
+        """Return a random training batch, or this process's share of it.
+
+        Args:
+            rng: on the CPU; the only source of randomness beside dropout. A `processes.SharedRng` in training.
+        """
         ...
 
     def recalibrate(self, generator: nn.Module) -> None:

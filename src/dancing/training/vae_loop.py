@@ -7,9 +7,9 @@ import torch
 
 from dancing.params import VaeTraining
 from dancing.training.checkpoints import Checkpoint, ResumeState
-from dancing.training.device import make_rng
 from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
-from dancing.training.optimization import cosine_lr
+from dancing.training.optimization import adam, cosine_lr
+from dancing.training.processes import average_gradients, shared_rng
 from dancing.training.tasks import VaeTask
 
 MAX_GRADIENT_NORM = 1.0
@@ -41,7 +41,7 @@ def train_vae(
         UserError: a loss is NaN or infinite.
     """
     runner = EpochRunner(
-        label=f"train_vae ({task.device.type})",
+        label=f"train_vae ({task.compute.device.type})",
         epochs=settings.epochs,
         resume=resume,
         shown=("train_total", "val_total", "train_kl"),
@@ -56,13 +56,14 @@ def train_vae(
 class _VaeTrainer:
     def __init__(self, task: VaeTask, settings: VaeTraining) -> None:
         self.task, self.settings = task, settings
-        trained = (weight for weight in task.model.parameters() if weight.requires_grad)
-        self.optimizer = torch.optim.Adam(trained, lr=settings.lr)
+        self.parameters = [weight for weight in task.model.parameters() if weight.requires_grad]
+        self.optimizer = adam(self.parameters, settings.lr)
+        self.rows_per_epoch = settings.batch_size * settings.steps_per_epoch
 
     def train_epoch(self, epoch: int) -> Means:
         task, settings = self.task, self.settings
         warmup = min(1.0, epoch / settings.kl_warmup) if settings.kl_warmup else 1.0
-        means, rng, steps = Means(), make_rng(settings.seed, epoch), settings.steps_per_epoch
+        means, rng, steps = Means(), shared_rng(settings.seed, epoch), settings.steps_per_epoch
         task.model.train()
         for step in range((epoch - 1) * steps, epoch * steps):
             if task.cosine_decay:
@@ -70,7 +71,8 @@ class _VaeTrainer:
             losses = task.losses(rng, warmup)
             self.optimizer.zero_grad(set_to_none=True)
             losses["total"].backward()
-            torch.nn.utils.clip_grad_norm_(task.model.parameters(), MAX_GRADIENT_NORM)
+            average_gradients(self.parameters)
+            torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
             self.optimizer.step()
             means.add(losses)
         task.model.eval()

@@ -5,6 +5,8 @@ Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014.
 
 import torch
 
+from dancing.training.processes import randn
+
 
 def reparameterize(
     mean: torch.Tensor, log_var: torch.Tensor, rng: torch.Generator, temperature: float = 1.0
@@ -17,7 +19,7 @@ def reparameterize(
         rng: on the CPU.
         temperature: factor of the standard deviation.
     """
-    return mean + temperature * torch.randn(mean.shape, generator=rng).to(mean.device) * torch.exp(0.5 * log_var)
+    return mean + temperature * randn(mean.shape, rng).to(mean.device) * torch.exp(0.5 * log_var)
 
 
 def kl_to_normal(mean: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
