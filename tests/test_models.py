@@ -66,6 +66,25 @@ def test_same_convolutions_place_pixels_as_keras_does(kernel: int):
     torch.testing.assert_close((conv(x) * y).sum(), (x * transposed(y)).sum())
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 4, 7])
+def test_same_convolutions_compute_what_torchs_layers_do(kernel: int):
+    """One output channel takes another way, and so does a transposed convolution's bias: values and gradients."""
+    conv, transposed = Conv2dSame(5, 1, kernel), ConvTranspose2dSame(5, 3, kernel, stride=2)
+    x = torch.randn(2, 5, 9, 6)
+    padded = torch.nn.functional.pad(x, conv._pad)
+    for layer, ours, theirs in (
+        (conv, conv(x), torch.nn.Conv2d.forward(conv, padded)),
+        (transposed, transposed(x), torch.nn.ConvTranspose2d.forward(transposed, x)[..., :18, :12]),
+    ):
+        torch.testing.assert_close(ours, theirs)
+        weights = torch.randn_like(ours)
+        for own, other in zip(
+            *(torch.autograd.grad((output * weights).sum(), [layer.weight, layer.bias]) for output in (ours, theirs)),
+            strict=True,
+        ):
+            torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
+
+
 @settings(deadline=None, max_examples=15)
 @given(batch=st.integers(1, 3), frames=st.integers(1, 70), period=st.floats(8, 40))
 def test_motion_vae_at_any_length_and_tempo(batch, frames, period):

