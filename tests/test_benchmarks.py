@@ -1,13 +1,19 @@
 """The benchmarks run: what they measure is what the project has."""
 
 import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT, smoke_params
 
-from benchmarks import gan_ablation, image_memory, rendering
+from benchmarks import gan_ablation, image_memory, rendering, training_speed
+from benchmarks.common import alone
+from dancing.errors import UserError
 from dancing.media.video import probe
 from dancing.pose_to_image.skeleton_gan import POSE_MAPS, SkeletonGanConfig
 
@@ -94,3 +100,83 @@ def test_image_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         megabytes, seconds = job(tmp_path)
         assert megabytes > 1
         assert seconds > 0
+
+
+#: Keras isn't imported here: its backend can be chosen once a process, and another test needs torch's.
+KERAS = [
+    pytest.param(
+        backend,
+        marks=pytest.mark.skipif(
+            find_spec("keras") is None or find_spec(backend) is None, reason=f"needs Keras on {backend}: extra bench"
+        ),
+    )
+    for backend in ("torch", "tensorflow")
+]
+
+
+@pytest.mark.slow
+def test_training_speed_of_one_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    ours, plain = (alone(training_speed.measure, contender, "digits_vae", 2) for contender in ("ours", "plain"))
+    assert ours.parameters == plain.parameters > 0
+    assert 0 < ours.waiting < 1
+    for run in (ours, plain):
+        assert run.speed > 0
+        assert run.memory > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", KERAS)
+def test_the_speed_of_keras_is_that_of_the_same_models(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    settings = {model: training_speed.settings_of(model, 1) for model in training_speed.MODELS}
+    ours = [training_speed._parameters(*training_speed._networks(*each)) for each in settings.items()]
+    code = """
+from benchmarks import keras_models as k, training_speed as t
+print(*(k.parameters(k.build(model, t.settings_of(model, 1), t.FRAMES, t.MFCC)) for model in t.MODELS))
+"""
+    environment = os.environ | {"KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    job = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert [int(count) for count in job.stdout.split()] == ours
+    run = alone(training_speed.measure, f"keras_{backend}", "digits_vae", 2)
+    assert run.speed > 0
+    assert run.parameters == ours[-1]
+
+
+def test_training_speed_records_medians_ratios_and_a_busy_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    speeds = {
+        "ours": iter((4.0, 1.0, 3.0) * 2),
+        "ours_float32": iter((2.0,) * 6),
+        "plain": iter((2.0, 1.0, 1.5) * 2),
+        "keras_torch": iter((6.0,) * 6),
+    }
+    asked = []
+
+    def fake(job, contender, model, steps):
+        asked.append(contender)
+        return training_speed.Run(next(speeds[contender]), 0.25, 500.0, 7)
+
+    monkeypatch.setattr(training_speed, "alone", fake)
+    monkeypatch.setattr(
+        training_speed, "find_spec", lambda package: None if package == "tensorflow" else find_spec("torch")
+    )
+    monkeypatch.setattr(
+        "sys.argv", ["x", "--models", "digits_vae", "--rounds", "3", "--busy", "--json", str(tmp_path / "record.json")]
+    )
+    training_speed.main()
+    assert asked == ["ours", "ours_float32", "plain", "keras_torch"] * 6
+    values = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))["values"]
+    assert values["rows"] == values["busy_rows"]
+    row = values["rows"]["digits_vae"]
+    assert (row["ours"], row["ours_lowest"], row["ours_highest"]) == (3.0, 1.0, 4.0)
+    assert (row["ours_per_plain"], row["ours_per_keras_torch"], row["waiting"]) == (2.0, 0.5, 0.25)
+    printed = capsys.readouterr().out
+    assert "left out: Keras, TensorFlow; tensorflow is not installed" in printed
+    assert "| 3.00 | 2.00 | 1.50 | 6.00 | 1.50 | 2.00 | 0.50 | 25.0% | 500 / 500 / 500 / 500 |" in printed
+
+
+def test_training_speed_refuses_models_of_another_size(monkeypatch: pytest.MonkeyPatch):
+    sizes = {"ours": 7, "plain": 7, "keras_torch": 8}
+    monkeypatch.setattr(training_speed, "alone", lambda _, name, *rest: training_speed.Run(1.0, 0.0, 1.0, sizes[name]))
+    with pytest.raises(UserError, match="keras_torch has 8 parameters, ours 7"):
+        training_speed._row("digits_vae", list(sizes), 1, 1)
