@@ -83,5 +83,8 @@ def draw_shadow(picture: np.ndarray, camera: Camera, feet: np.ndarray, hips: np.
         blot(x, z, 0.10, 0.11, SHADOW * float(np.clip(1 - 2.5 * (y - 0.03), 0.15, 1)))
     soft = cv2.GaussianBlur(shade, (0, 0), 0.012 * camera.height / _COARSE)
     wide = cv2.resize(soft, (width * _COARSE, height * _COARSE), interpolation=cv2.INTER_LINEAR)
-    lit = 1 - wide[: strip.shape[0], : strip.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
-    strip[:] = (strip * lit).astype(np.uint8)
+    rows, columns = np.flatnonzero(wide.any(axis=1)), np.flatnonzero(wide.any(axis=0))
+    place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # elsewhere the picture stays as it is
+    part = strip[place]
+    lit = 1 - wide[place][: part.shape[0], : part.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
+    part[:] = (part * lit).astype(np.uint8)
