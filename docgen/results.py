@@ -120,6 +120,18 @@ def _under(prefix: str, rows: Mapping[str, str]) -> dict[str, str]:
     return {f"{prefix}.{row}": label for row, label in rows.items()}
 
 
+SPEED_MODELS = {
+    "lstm_vae": "LSTM-VAE, 32 x 150 frames", "dense_gan": "dense GAN, 16 x 128 px",
+    "digits_gan": "digits GAN, 128 x 28 px", "faces_gan": "faces DCGAN, 32 x 64 px",
+    "digits_vae": "digits VAE, 128 x 28 px",
+}  # fmt: skip
+SPEED_COLUMNS = _columns(
+    ("ours", "ours", ".2f"), ("ours_float32", "ours, 32 bit", ".2f"), ("plain", "plain PyTorch", ".2f"),
+    ("keras_torch", "Keras on torch", ".2f"), ("keras_tensorflow", "Keras on TensorFlow", ".2f"),
+    ("ours_per_plain", "ours / plain", ".1f"), ("ours_per_keras_torch", "ours / Keras on torch", ".1f"),
+    ("ours_per_keras_tensorflow", "ours / Keras on TensorFlow", ".1f"),
+)  # fmt: skip
+
 MOTION = _columns(
     ("magnitude", "magnitude", ".2f"), ("freeze", "frozen", ".0%"), ("jerk", "jerk", "3"),
     ("bas_gain", "BAS gain", "+.2f"), ("f1", "beat F1", ".2f"), ("tempo_locking_1", "locking, 1 beat", "3"),
@@ -306,6 +318,22 @@ TABLES: dict[str, Table] = {
             ("reading_mb", "memory, MB", ".0f"),
         ),
         "song",
+    ),
+    "stage_seconds": Table(
+        {f"durations.stages.{stage}": f"`{stage}`" for stage in
+         ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")}
+        | {"durations.stages.rest": "drawing the demo's clips, starting the stages"},
+        _columns(("quiet", "seconds", ".0f")),
+    ),
+    "training_speed": Table(_under("training_speed.rows", SPEED_MODELS), SPEED_COLUMNS, "steps/s"),
+    "training_speed_busy": Table(_under("training_speed.busy_rows", SPEED_MODELS), SPEED_COLUMNS, "steps/s"),
+    "soak": Table(
+        {f"soak.rows.{stage}": f"`{stage}`" for stage in
+         ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")},
+        _columns(
+            ("seconds", "time, s", ".0f"), ("second_quarter_mb", "memory in the second quarter, MB", ".0f"),
+            ("last_quarter_mb", "in the last quarter", ".0f"), ("peak_mb", "peak", ".0f"),
+        ),
     ),
     "image_memory": Table(
         _under("image_memory.rows", {"build": "building the dataset", "train": "training from it"}),
