@@ -557,8 +557,8 @@ PARAMS: dict[str, Callable[[Path], Path]] = {
     "not a number": params(line("lr", ".nan")),
     "a mistyped key": params(lambda text: text.replace("  latent_dim:", "  latent_dims:")),
     "a contradiction": params(line("epochs", "2")),
-    "a missing section": params(lambda text: text.split("\ngan:")[0] + "\n"),
-    "no YAML": params(lambda text: text + "\n  - {"),
+    "a missing section": params(lambda text: re.sub(r"(?ms)^gan:.*?^(?=\w)", "", text)),
+    "no YAML": params(lambda text: "- {\n" + text),
     "a list": params(lambda text: "- 1\n- 2\n"),
     "empty": params(lambda text: ""),
 }

@@ -75,7 +75,7 @@ def test_wgans_penalty_is_in_float32():
     images = torch.randn(4, 1, 4, 4)
     penalty = gradient_penalty(lambda x: [critic(x.flatten(1))], images)
     assert penalty.dtype == torch.float32
-    assert float(penalty) == pytest.approx((critic.weight.norm().item() - 1) ** 2, rel=1e-5)
+    assert penalty.item() == pytest.approx((critic.weight.norm().item() - 1) ** 2, rel=1e-5)
 
 
 BUSY = "while True: pass"
