@@ -71,7 +71,7 @@ def _run_generator(net: Any) -> object:
 def _run_discriminator(net: Any) -> object:
     """Run the skeleton discriminator on whole images."""
     size = (net.config.height, net.config.width)
-    return net(torch.zeros(1, 3, *size), torch.zeros(1, POSE_MAPS, *size))
+    return net(torch.zeros(1, 3, *size), *net.folded(torch.zeros(1, POSE_MAPS, *size)))
 
 
 def _encode_and_decode(net: Any) -> object:

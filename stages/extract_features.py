@@ -19,6 +19,7 @@ def main() -> None:
     settings = ExtractionSettings(
         fps=features.fps,
         n_mfcc=features.n_mfcc,
+        detect_every=features.detect_every,
         smooth_cutoff=features.smooth_cutoff,
         max_gap_s=features.max_gap,
         min_length_s=features.min_length,

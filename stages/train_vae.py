@@ -17,6 +17,8 @@ DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
 CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
 #: Height of the strip of skeletons (px), and the epochs from one to the next: drawing takes longer than an epoch.
 STRIP_HEIGHT, STRIP_INTERVAL = 160, 10
+#: Epochs without improvement after which the baseline stops: of 40 epochs on the demo, its first was the best.
+BASELINE_PATIENCE = 5
 
 
 def main() -> None:
@@ -65,7 +67,8 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         else:
             _log_curves(run, "prior", [])  # dvc.yaml names the file
         if vae.model == "motion" and vae.baseline:
-            baseline = vae.model_copy(update={"model": "lstm"})
+            patience = min(vae.patience, BASELINE_PATIENCE)
+            baseline = vae.model_copy(update={"model": "lstm", "patience": patience})
             state = resume.state("train_vae", baseline, digest, compute.name)
             train_vae(build_task(dataset, baseline, compute), baseline, OUT / "lstm", state)
         _log_losses(run, trained.history)

@@ -16,7 +16,7 @@ from dancing.media.framing import Framing
 from dancing.media.video_writer import VideoWriter
 from dancing.params import Data
 
-SETTINGS = ExtractionSettings(30, 4, 5.0, 0.5, 1.0, 0.5)
+SETTINGS = ExtractionSettings(30, 4, 2, 5.0, 0.5, 1.0, 0.5)
 
 
 def data(**changes) -> Data:

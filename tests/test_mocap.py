@@ -21,7 +21,9 @@ from dancing.media.sound import write_audio
 from dancing.params import Data
 
 RATE = 48_000
-SETTINGS = ExtractionSettings(fps=30, n_mfcc=4, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5)
+SETTINGS = ExtractionSettings(
+    fps=30, n_mfcc=4, detect_every=1, smooth_cutoff=5.0, max_gap_s=0.2, min_length_s=0.5, min_detected=0.5
+)
 
 
 def arrays(frames: int = 50, fps: object = 25, **changes) -> dict:

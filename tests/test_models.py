@@ -203,7 +203,7 @@ def test_pose_gans_at_any_size(batch, height, width):
         assert images.shape == (batch, 3, height, width)
         assert images.abs().max() <= 1
         assert generator.render(landmarks, background).shape == images.shape
-        pose = [generator.pose_maps(landmarks, (height, width))] if pose_maps else []
+        pose = discriminator.folded(generator.pose_maps(landmarks, (height, width))) if pose_maps else ()
         for logits in discriminator(images, *pose):
             assert logits.shape[:2] == (batch, 1)
 
@@ -226,7 +226,7 @@ def test_gradients_reach_every_parameter_of_the_skeleton_gan():
     generator, discriminator = pose_models.MODELS.build(SKELETON)
     landmarks, target = torch.rand(2, 33, 2), torch.randn(2, 3, 32, 32)
     every_parameter_learns(generator, (on_background(generator, landmarks) - target).square().mean())
-    outputs = discriminator(target, generator.pose_maps(landmarks, (32, 32)))
+    outputs = discriminator(target, *discriminator.folded(generator.pose_maps(landmarks, (32, 32))))
     every_parameter_learns(discriminator, sum(logits.square().mean() for logits in outputs))
 
 
@@ -320,7 +320,8 @@ def test_the_skeleton_discriminator_depends_on_the_pose_and_the_original_one_doe
     image = torch.randn(1, 3, 32, 32)
     pose, other_pose = torch.rand(2, 1, 33, 2)
     discriminator, generator = SkeletonDiscriminator(SKELETON), SkeletonGenerator(SKELETON)
-    outputs, moved = (discriminator(image, generator.pose_maps(p, (32, 32))) for p in (pose, other_pose))
+    maps = [discriminator.folded(generator.pose_maps(p, (32, 32))) for p in (pose, other_pose)]
+    outputs, moved = (discriminator(image, *folded) for folded in maps)
     assert [not torch.equal(a, b) for a, b in zip(outputs, moved, strict=True)] == [True, True]
     dense = DenseDiscriminator(DENSE)
     assert torch.equal(dense(image, pose)[0], dense(image, other_pose)[0])

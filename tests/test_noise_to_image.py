@@ -160,14 +160,18 @@ def test_the_loss_of_the_image_vae_by_hand():
     assert float(losses["total"]) == pytest.approx(9 * np.log(2) + 0.25 * 8, rel=1e-5)
 
 
-def test_batches_are_the_same_from_memory_and_from_the_file(make_images, monkeypatch: pytest.MonkeyPatch):
+def test_batches_are_the_same_from_memory_from_the_file_and_on_the_device(make_images, monkeypatch: pytest.MonkeyPatch):
     dataset = make_images("faces", 24)
     in_memory = Images(dataset, "train", CPU)
     monkeypatch.setattr("dancing.noise_to_image.batches.IN_MEMORY", 0)
     in_file = Images(dataset, "train", CPU)
+    monkeypatch.setattr("dancing.training.transfer.fits", lambda size, device: True)
+    on_device = Images(dataset, "train", CPU)
+    assert on_device.resident is not None
     assert isinstance(in_memory.stored, np.ndarray)
     assert not isinstance(in_file.stored, np.ndarray)
-    torch.testing.assert_close(in_memory.batch([3, 0, 3]), in_file.batch([3, 0, 3]))
+    assert torch.equal(in_memory.batch([3, 0, 3]), in_file.batch([3, 0, 3]))
+    assert torch.equal(in_memory.batch([3, 0, 3]), on_device.batch([3, 0, 3]))
     assert in_memory.batch([0]).shape == (1, 3, 64, 64)
     assert in_memory.evenly_spaced(5).shape[0] == 5
 

@@ -54,8 +54,8 @@ def test_numbers_that_pyyaml_reads_as_text_are_numbers():
         ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
         (
-            {"features__smooth_cutoff": 15.0},
-            "features: smooth_cutoff (15.0 Hz) must be under half of fps (30 frames/s)",
+            {"features__smooth_cutoff": 7.5},
+            "features: smooth_cutoff (7.5 Hz) must be under half of fps / detect_every (15/s)",
         ),
     ],
 )

@@ -72,7 +72,7 @@ def test_coordinates_are_of_the_whole_image():
 
 
 @pytest.mark.slow
-def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
+def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset, monkeypatch: pytest.MonkeyPatch):
     dataset = make_dataset(height=128, width=96)
     images = PoseImages(dataset, "train", estimate_backgrounds(dataset), torch.device("cpu"))
     rows = [0, 5, 40]
@@ -84,3 +84,7 @@ def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset):
     torch.testing.assert_close(part.landmarks, crops.landmarks(whole.landmarks))
     for name in ("images", "background", "coordinates"):
         assert torch.equal(getattr(part, name), crops.crop(getattr(whole, name)))
+    monkeypatch.setattr("dancing.training.transfer.fits", lambda size, device: True)  # as on a GPU
+    on_device = PoseImages(dataset, "train", images.backgrounds, torch.device("cpu"))
+    assert on_device.resident is not None
+    assert torch.equal(on_device.batch(rows, crops).images, part.images)

@@ -37,8 +37,7 @@ def stroke(picture: np.ndarray, points: np.ndarray, width: float, colour: Colour
 
 def circles(centres: np.ndarray, radii: np.ndarray | float) -> np.ndarray:
     """Points (n * 20, 2) on n circles with centres (n, 2) and radii (n,), for use with `hull`."""
-    radii = np.broadcast_to(radii, len(centres))
-    return (centres[:, None] + radii[:, None, None] * _CIRCLE).reshape(-1, 2)
+    return (centres[:, None] + np.reshape(radii, (-1, 1, 1)) * _CIRCLE).reshape(-1, 2)
 
 
 def ellipse(centre: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -82,9 +82,16 @@ def draw_shadow(picture: np.ndarray, camera: Camera, feet: np.ndarray, hips: np.
     for x, y, z in feet:
         blot(x, z, 0.10, 0.11, SHADOW * float(np.clip(1 - 2.5 * (y - 0.03), 0.15, 1)))
     soft = cv2.GaussianBlur(shade, (0, 0), 0.012 * camera.height / _COARSE)
-    wide = cv2.resize(soft, (width * _COARSE, height * _COARSE), interpolation=cv2.INTER_LINEAR)
-    rows, columns = np.flatnonzero(wide.any(axis=1)), np.flatnonzero(wide.any(axis=0))
-    place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # elsewhere the picture stays as it is
-    part = strip[place]
-    lit = 1 - wide[place][: part.shape[0], : part.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
+    # Elsewhere the picture stays as it is. A margin of one, because the interpolation reaches so far.
+    (top, bottom), (left, right) = (_reach(soft.any(axis=axis)) for axis in (1, 0))
+    near = soft[top:bottom, left:right]
+    wide = cv2.resize(near, None, fx=_COARSE, fy=_COARSE, interpolation=cv2.INTER_LINEAR)
+    part = strip[_COARSE * top : _COARSE * bottom, _COARSE * left : _COARSE * right]
+    lit = 1 - wide[: part.shape[0], : part.shape[1], None] * np.array([0.9, 1.0, 1.0], np.float32)
     part[:] = (part * lit).astype(np.uint8)
+
+
+def _reach(dark: np.ndarray) -> tuple[int, int]:
+    """First row or column that is dark (n,) bool, and the one after the last, with a margin of one."""
+    where = np.flatnonzero(dark)
+    return max(int(where[0]) - 1, 0), int(where[-1]) + 2

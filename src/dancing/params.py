@@ -89,6 +89,7 @@ class Features(Section):
 
     fps: Annotated[int, Field(ge=12, le=120)]  # lower rates are too coarse for fast beats
     n_mfcc: Annotated[int, Field(ge=1, le=128)]
+    detect_every: Annotated[int, Field(ge=1, le=8)]
     smooth_cutoff: NotNegative
     max_gap: NotNegative
     min_length: Positive
@@ -96,10 +97,11 @@ class Features(Section):
 
     @model_validator(mode="after")
     def _cutoff_below_nyquist(self) -> "Features":
-        if self.smooth_cutoff >= self.fps / 2:
+        rate = self.fps / self.detect_every
+        if self.smooth_cutoff >= rate / 2:
             raise ValueError(
-                f"smooth_cutoff ({self.smooth_cutoff} Hz) must be under half of fps ({self.fps} frames/s), "
-                "the highest frequency in the landmarks; 0 switches smoothing off"
+                f"smooth_cutoff ({self.smooth_cutoff} Hz) must be under half of fps / detect_every ({rate:g}/s), the "
+                "highest frequency in the landmarks; detect more often, or 0 switches smoothing off"
             )
         return self
 

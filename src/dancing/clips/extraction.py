@@ -51,6 +51,7 @@ class ExtractionSettings:
 
     fps: float  # rows a second
     n_mfcc: int  # MFCC coefficients
+    detect_every: int  # frames of a video from one detected pose to the next
     smooth_cutoff: float  # Hz, low-pass filter of detected landmarks; 0 = off
     max_gap_s: float  # seconds; a longer gap without a pose separates two segments
     min_length_s: float  # seconds; shorter segments are dropped
@@ -196,6 +197,7 @@ def _read_video(path: Path, settings: ExtractionSettings) -> _Read:
     track = detection.track(
         thumbnail.watch(video.read_frames(path, settings.fps)),
         settings.fps,
+        settings.detect_every,
         settings.smooth_cutoff,
         settings.max_gap_s,
         settings.min_length_s,
@@ -295,7 +297,9 @@ def extract_folder(
     for stale in out_dir.glob("*.npz"):
         stale.unlink()
     reports = [_report(None, file, reason) for file, reason in listing.refused.items()]
-    todo = {name: (path, settings, cache_dir / f"{_key(path, settings)}.npz") for name, path in listing.clips.items()}
+    # The largest first: a long clip that starts last would leave all cores but one idle at the end.
+    clips = sorted(listing.clips.items(), key=lambda clip: clip[1].stat().st_size, reverse=True)
+    todo = {name: (path, settings, cache_dir / f"{_key(path, settings)}.npz") for name, path in clips}
     progress = tqdm(_extract_all(todo, jobs), total=len(todo), unit="clip", desc="extract", disable=None)
     for name, reason in progress:  # the bar is shown on terminals only
         path, _, cached = todo[name]

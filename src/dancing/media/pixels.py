@@ -10,6 +10,6 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def from_uint8(images: np.ndarray) -> torch.Tensor:
-    """Convert an array (B, H, W, C) uint8 to a tensor (B, C, H, W) float32 in [-1, 1], on the CPU."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+def from_uint8(images: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Convert images (B, H, W, C) uint8 to a tensor (B, C, H, W) float32 in [-1, 1], on the device of the images."""
+    return torch.as_tensor(images).permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -19,6 +19,7 @@ from dancing.params import Vae
 from dancing.training.compute import Compute
 from dancing.training.device import make_rng
 from dancing.training.processes import Scalars, own_count, randn
+from dancing.training.transfer import send
 
 MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 8, 3  # a piece of each part must have; 3 is the least that has an acceleration
 
@@ -158,6 +159,6 @@ def build_task(dataset: Dataset, vae: Vae, compute: Compute) -> MotionTask:
 
 def _with_noise(audio: torch.Tensor, std: float, rng: torch.Generator) -> torch.Tensor:
     """Add noise to timbre and pitch, which must not identify the song, but not to beat and bar."""
-    noise = std * randn(audio.shape, rng).to(audio.device)
+    noise = std * send(randn(audio.shape, rng), audio.device)
     noise[..., -BEAT_COLUMNS:] = 0
     return audio + noise

@@ -17,6 +17,7 @@ from dancing.training.device import make_rng
 from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
 from dancing.training.optimization import Ema, cosine_lr
 from dancing.training.processes import average_gradients, own_count, rand, randint, randn, shared_rng
+from dancing.training.transfer import send
 from dancing.training.variational import reparameterize
 
 WEIGHT_DECAY, MAX_GRADIENT_NORM = 0.01, 1.0
@@ -65,7 +66,7 @@ class Latents:
     def random(self, count: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Return `count` runs: latents (B, R, Z), sampled from their posteriors, and conditions (B, R, C)."""
         starts = self.starts[randint(len(self.starts), count, rng)]
-        rows = (starts[:, None] + torch.arange(self.points)).to(self.mean.device)
+        rows = send(starts[:, None] + torch.arange(self.points), self.mean.device)
         return reparameterize(self.mean[rows], self.log_var[rows], rng), self.condition[rows]
 
 
@@ -157,7 +158,7 @@ class _FlowTrainer:
         latents, condition = self.train.random(own_count(self.prior.batch_size, rng), rng)
         kept = rand((len(condition), 1, 1), rng) >= self.prior.cond_drop_prob
         network = partial(self.compute.run, self.flow)
-        return flow_matching_loss(self.flow, network, latents, condition * kept.to(self.device), rng)
+        return flow_matching_loss(self.flow, network, latents, condition * send(kept, self.device), rng)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -205,7 +206,7 @@ def flow_matching_loss(
         rng: on the CPU, for noise and times.
     """
     target = (latents - flow.mean) / flow.std
-    noise = randn(target.shape, rng).to(target.device)
-    time = rand((len(target),), rng).to(target.device)
+    noise = send(randn(target.shape, rng), target.device)
+    time = send(rand((len(target),), rng), target.device)
     path = torch.lerp(noise, target, time[:, None, None])
     return (network(path, time, condition) - (target - noise)).square().mean()

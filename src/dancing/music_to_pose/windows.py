@@ -11,6 +11,7 @@ import torch
 from dancing.body.skeleton import PoseSpace, mirrored
 from dancing.clips.dataset import Dataset, Piece
 from dancing.training.processes import rand, randint
+from dancing.training.transfer import send
 
 
 def interpolate_rows(rows: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
@@ -63,7 +64,7 @@ class Windows:
 
     def cut(self, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the windows that start at these rows (B,): audio (B, T, F) and poses (B, T, D)."""
-        rows = (starts[:, None] + torch.arange(self.length)).to(self.audio.device)
+        rows = send(starts[:, None] + torch.arange(self.length), self.audio.device)
         return self.audio[rows], self.pose[rows]
 
     def random(self, count: int, rng: torch.Generator, stretch: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,9 +7,11 @@ from dancing.h5 import Split
 from dancing.media.pixels import from_uint8
 from dancing.noise_to_image.dataset import ImageDataset
 from dancing.training.processes import randint
+from dancing.training.transfer import resident, send
 
 #: Largest split, in bytes, that is kept in memory; a larger one is read from the file batch by batch.
 IN_MEMORY = 2**28
+AT_ONCE = 1024  # images read on their way to a GPU
 
 
 class Images:
@@ -23,6 +25,8 @@ class Images:
 
     def __init__(self, dataset: ImageDataset, split: Split, device: torch.device) -> None:
         self.device, stored = device, dataset.stored(split)
+        parts = (stored[first : first + AT_ONCE] for first in range(0, len(stored), AT_ONCE))
+        self.resident = resident(parts, stored.size, device)
         self.stored = stored[:] if stored.size <= IN_MEMORY else stored
 
     def __len__(self) -> int:
@@ -30,7 +34,9 @@ class Images:
 
     def batch(self, rows: list[int]) -> torch.Tensor:
         """Return the images of these rows, (B, C, H, W) in [-1, 1]."""
-        return from_uint8(np.stack([self.stored[row] for row in rows])).to(self.device)
+        if self.resident is not None:
+            return from_uint8(self.resident[send(torch.tensor(rows), self.device)])
+        return from_uint8(send(np.stack([self.stored[row] for row in rows]), self.device))
 
     def random(self, count: int, rng: torch.Generator) -> torch.Tensor:
         """Return `count` random images with replacement, (B, C, H, W) in [-1, 1]; `rng` is on the CPU."""

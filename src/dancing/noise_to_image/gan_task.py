@@ -22,6 +22,7 @@ from dancing.training.device import make_rng
 from dancing.training.diffaugment import DiffAugment
 from dancing.training.processes import own_count, rand
 from dancing.training.tasks import GanBatch
+from dancing.training.transfer import send
 from dancing.training.variational import kl_to_normal, reparameterize
 
 FEATURE_STEPS = 150  # batches that the network of `FeatureDistance` is trained on
@@ -67,13 +68,13 @@ class NoiseToImageTask:
             self.feature_distance = FeatureDistance.fit(reference, None, None, FEATURE_STEPS, gan.seed, device)
 
     def _noise(self, count: int, rng: torch.Generator) -> torch.Tensor:
-        return draw_noise(count, self.config.noise, self.config.categories, rng).to(self.compute.device)
+        return send(draw_noise(count, self.config.noise, self.config.categories, rng), self.compute.device)
 
     def _real(self, rng: torch.Generator) -> torch.Tensor:
         images = self.train.random(own_count(self.gan.batch_size, rng), rng)
         if self.gan.flip:
             flipped = rand((len(images), 1, 1, 1), rng) < 0.5
-            images = torch.where(flipped.to(self.compute.device), images.flip(-1), images)
+            images = torch.where(send(flipped, self.compute.device), images.flip(-1), images)
         return images
 
     def batch(self, rng: torch.Generator) -> GanBatch:

@@ -11,6 +11,7 @@ from dancing.h5 import Split
 from dancing.media.pixels import from_uint8
 from dancing.pose_to_image.background import Backgrounds
 from dancing.pose_to_image.person_crops import PersonCrops
+from dancing.training.transfer import resident, send
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ class PoseBatch:
 
 
 class PoseImages:
-    """Poses and images of a split, numbered through. Images are read from the file when a batch asks for them.
+    """Poses and images of a split, numbered through.
+
+    Images are kept on a GPU if they fit there; otherwise they are read from the file when a batch asks for them.
 
     Args:
         dataset: open, and all its pieces have images.
@@ -45,6 +48,7 @@ class PoseImages:
     Attributes:
         scenes: (S, 3, H, W), the backgrounds on the device.
         index: each row's piece, and the frame in that piece.
+        resident: (N, H, W, 3) uint8, all images on the device; None: they are read from the file.
     """
 
     def __init__(self, dataset: Dataset, split: Split, backgrounds: Backgrounds, device: torch.device) -> None:
@@ -56,6 +60,8 @@ class PoseImages:
                 f"{dataset.path}: no pictures in the {split} part; give more or longer videos, or train without "
                 "pictures (gan.model: none)"
             )
+        images = (dataset.frames(piece) for piece in dataset.split(split))
+        self.resident = resident(images, len(self.index) * dataset.height * dataset.width * 3, device)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -64,16 +70,20 @@ class PoseImages:
         """Return the images and poses of these rows, cut to `crops` if there are any."""
         crops = crops or PersonCrops.whole(len(rows), self.dataset.height, self.dataset.width)
         chosen = [self.index[row] for row in rows]
-        frames = [
-            self.dataset.frame(piece, i)[down, across]
-            for (piece, i), (down, across) in zip(chosen, crops.slices(), strict=True)
-        ]
         return PoseBatch(
-            landmarks=crops.landmarks(torch.from_numpy(self.landmarks(rows))).to(self.device),
-            images=from_uint8(np.stack(frames)).to(self.device),
-            background=crops.crop(self.scenes[[self.backgrounds.of(piece) for piece, _ in chosen]]),
-            coordinates=crops.coordinates().to(self.device),
+            landmarks=send(crops.landmarks(torch.from_numpy(self.landmarks(rows))), self.device),
+            images=from_uint8(self._images(rows, crops)),
+            background=crops.crop(torch.stack([self.scenes[self.backgrounds.of(piece)] for piece, _ in chosen])),
+            coordinates=send(crops.coordinates(), self.device),
         )
+
+    def _images(self, rows: list[int], crops: PersonCrops) -> torch.Tensor:
+        """The crops of these rows' images, (B, h, w, 3) uint8 on the device."""
+        places = list(zip(rows, crops.slices(), strict=True))
+        if self.resident is not None:
+            return torch.stack([self.resident[row, down, across] for row, (down, across) in places])
+        frames = [self.dataset.frame(*self.index[row])[down, across] for row, (down, across) in places]
+        return send(np.stack(frames), self.device)
 
     def landmarks(self, rows: list[int]) -> np.ndarray:
         """Return the landmarks of these rows, (B, 33, 2), in fractions of the image."""

@@ -220,7 +220,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         sizes = (channels, 2 * channels, 4 * channels)
-        self.layers = nn.ModuleList([Halve(inputs, channels)])
+        self.layers = nn.ModuleList([nn.Conv2d(4 * inputs, channels, 1)])
         self.layers += [nn.Conv2d(before, after, 4, stride=2, padding=1) for before, after in pairwise(sizes)]
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -230,7 +230,7 @@ class PatchDiscriminator(nn.Module):
         self.logits = nn.Conv2d(4 * channels, 1, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> logits (B, 1, H / 8, W / 8)."""
+        """(B, 4 inputs, H / 2, W / 2), pixels folded into channels as in `Halve` -> logits (B, 1, H / 8, W / 8)."""
         for layer in self.layers:
             x = F.leaky_relu(layer(x), LEAKY_SLOPE)
         return self.logits(x)
@@ -255,13 +255,26 @@ class SkeletonDiscriminator(nn.Module):
         self.full_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
         self.half_size = PatchDiscriminator(POSE_MAPS + 6, config.channels)
 
-    def forward(self, images: torch.Tensor, pose_maps: torch.Tensor) -> Logits:
+    @staticmethod
+    def folded(pose_maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return heatmaps (B, P, h, w) as `forward` takes them, so that a step that takes them thrice folds them once.
+
+        Returns:
+            (B, 4P, h / 2, w / 2) and (B, 4P, h / 4, w / 4).
+        """
+        return F.pixel_unshuffle(pose_maps, 2), F.pixel_unshuffle(F.avg_pool2d(pose_maps, 2), 2)
+
+    def forward(self, images: torch.Tensor, full_maps: torch.Tensor, half_maps: torch.Tensor) -> Logits:
         """Return the logits at both scales, (B, 1, h / 8, w / 8) and (B, 1, h / 16, w / 16).
 
         Args:
             images: (B, 3, h, w) in [-1, 1].
-            pose_maps: (B, P, h, w), heatmaps of the images' poses.
+            full_maps: heatmaps of the images' poses, the first of `folded`.
+            half_maps: the second of `folded`.
         """
         blurred = F.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
-        x = torch.cat([images, self.DETAIL * (images - blurred), pose_maps], dim=1)
-        return [self.full_size(x), self.half_size(F.avg_pool2d(x, 2))]
+        x = torch.cat([images, self.DETAIL * (images - blurred)], dim=1)
+        full, half = self.folded(x)
+        return [
+            self.full_size(torch.cat([full, full_maps], dim=1)), self.half_size(torch.cat([half, half_maps], dim=1)),
+        ]  # fmt: skip

@@ -67,7 +67,8 @@ class PoseToImageTask:
             margin=dancer_margin(dataset, backgrounds),
         )
         torch.manual_seed(gan.seed)
-        self.generator: Any  # a generator of `MODELS`; they share no base class
+        self.generator: Any  # networks of `MODELS`, which share no base class
+        self.discriminator: Any
         self.generator, self.discriminator = (compute.place(model) for model in MODELS.build(config))
         first_setup = [piece.landmarks for piece in dataset.split("train") if backgrounds.of(piece) == 0]
         self.content = {
@@ -145,9 +146,9 @@ class SkeletonGanTask(PoseToImageTask):
         if gan.ssim_weight > 0:
             aux_losses["ssim_loss"] = gan.ssim_weight, ssim_loss(fake, batch.images)
         augmentation = DiffAugment.random(height, width, rng)
-        maps = augmentation.maps(pose_maps)
+        maps = self.discriminator.folded(augmentation.maps(pose_maps))
         real = augmentation.images(batch.images)
-        return GanBatch((real, maps), (augmentation.images(fake), maps), aux_losses)
+        return GanBatch((real, *maps), (augmentation.images(fake), *maps), aux_losses)
 
     def _pixel_weight(self, pose_maps: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
         """Return the weight of each pixel in the L1 loss, (B, 1, H, W): larger at the dancer, and at face and hands."""

@@ -12,6 +12,7 @@ from dancing.training.epochs import Epoch, EpochRunner, Means, Samples, Trained
 from dancing.training.optimization import Ema, adam, cosine_lr
 from dancing.training.processes import Scalars, average_gradients, rand, rank, shared_rng
 from dancing.training.tasks import GanBatch, GanTask
+from dancing.training.transfer import send
 
 GRADIENT_PENALTY = 10.0  # weight of WGAN's gradient penalty, as in its paper
 #: Steps from one R1 penalty to the next, whose weight grows by the same factor (Karras et al., StyleGAN2, CVPR 2020).
@@ -117,7 +118,7 @@ class _GanTrainer:
     ) -> torch.Tensor | float:
         """Return the gradient penalty of this step, with its weight; in float32."""
         if self.settings.loss == "wgan_gp":
-            share = rand((len(fake[0]), 1, 1, 1), rng).to(self.compute.device)
+            share = send(rand((len(fake[0]), 1, 1, 1), rng), self.compute.device)
             mixed, *condition = (torch.lerp(*parts, share) for parts in zip(real, fake, strict=True))
             return GRADIENT_PENALTY * gradient_penalty(lambda images: self.discriminator(images, *condition), mixed)
         if self.settings.r1_weight and self.steps % R1_INTERVAL == 0:

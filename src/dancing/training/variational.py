@@ -6,6 +6,7 @@ Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014.
 import torch
 
 from dancing.training.processes import randn
+from dancing.training.transfer import send
 
 
 def reparameterize(
@@ -19,7 +20,7 @@ def reparameterize(
         rng: on the CPU.
         temperature: factor of the standard deviation.
     """
-    return mean + temperature * randn(mean.shape, rng).to(mean.device) * torch.exp(0.5 * log_var)
+    return mean + temperature * send(randn(mean.shape, rng), mean.device) * torch.exp(0.5 * log_var)
 
 
 def kl_to_normal(mean: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
