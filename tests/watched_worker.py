@@ -3,17 +3,21 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from dancing.clips import extraction
-from dancing.clips.extraction import ClipFeatures, ExtractionSettings, extract_clip
+from dancing.clips.extraction import ClipFeatures, ExtractionSettings
 
 
-def _watched(path: Path, settings: ExtractionSettings) -> ClipFeatures:
-    with open(os.environ["EXTRACTIONS"], "a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()} {path.name}\n")
-    if path.name.startswith("crash"):
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return extract_clip(path, settings)
+def dask_setup(_: Any) -> None:
+    """Called by Dask once in each worker."""
+    original = extraction.extract_clip
 
+    def watched(path: Path, settings: ExtractionSettings) -> ClipFeatures:
+        with open(os.environ["EXTRACTIONS"], "a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {path.name}\n")
+        if path.name.startswith("crash"):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return original(path, settings)
 
-extraction.extract_clip = _watched
+    extraction.extract_clip = watched

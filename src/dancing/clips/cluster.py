@@ -6,6 +6,7 @@ used (extra `cluster`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import time
@@ -93,14 +94,24 @@ _KILLED = object()
 def _connect(address: str) -> Iterator[Client]:
     """A client of a scheduler that has a worker."""
     try:
-        from distributed import Client
+        from distributed import Client, rpc
     except ImportError:
         raise UserError("features.cluster: the package distributed is missing: pip install -e '.[cluster]'") from None
+
+    async def greet() -> None:
+        async with rpc(address) as there:
+            kind = (await there.identity())["type"]
+        if kind != "Scheduler":
+            raise ValueError(f"it is the address of a {kind}")
+
     try:
+        # Client would wait for ever where something else than Dask listens, whose answer it may take for a size.
+        asyncio.run(asyncio.wait_for(greet(), _CONNECT_S))
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
+        reason = str(error) or f"waited {_CONNECT_S:g} s"
         raise UserError(
-            f"features.cluster: no Dask scheduler answers at {address} ({error}): start one, or set it to null"
+            f"features.cluster: no Dask scheduler answers at {address} ({reason}): start one, or set it to null"
         ) from None
     with client:
         try:
