@@ -256,11 +256,11 @@ def test_a_cluster_that_goes_away_is_told(tmp_path, impatient, one_clip):
         ):
             one_clip(address)
         cases = [
-            (["--no-nanny"], kill, "no worker was left for 1 s"),
-            ([], lambda _: program.kill(), "the connection to the scheduler was lost"),
+            (kill, "no worker was left for 1 s"),
+            (lambda _: program.kill(), "the connection to the scheduler was lost"),
         ]
-        for options, action, message in cases:
-            with workers_in(tmp_path, address, *WATCHED, *options):
+        for action, message in cases:
+            with workers_in(tmp_path, address, *WATCHED, "--no-nanny"):
                 watcher = at_extraction(len(extractions(tmp_path)) + 1, tmp_path, action)
                 with pytest.raises(UserError, match=f"features.cluster: {message}"):
                     one_clip(address)

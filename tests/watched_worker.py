@@ -5,15 +5,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from dancing.clips import extraction
-from dancing.clips.extraction import ClipFeatures, ExtractionSettings
-
 
 def dask_setup(_: Any) -> None:
     """Called by Dask once in each worker."""
+    from dancing.clips import extraction
+
     original = extraction.extract_clip
 
-    def watched(path: Path, settings: ExtractionSettings) -> ClipFeatures:
+    def watched(path: Path, settings: extraction.ExtractionSettings) -> extraction.ClipFeatures:
         with open(os.environ["EXTRACTIONS"], "a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {path.name}\n")
         if path.name.startswith("crash"):

@@ -7,8 +7,10 @@ used (extra `cluster`).
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -19,6 +21,7 @@ from pkgutil import resolve_name
 from queue import Empty, SimpleQueue
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from dancing.errors import UserError
@@ -72,16 +75,15 @@ def run(address: str, function: str, tasks: Mapping[str, tuple], shared: Path) -
         done: SimpleQueue[Future] = SimpleQueue()
         for future in futures:
             future.add_done_callback(done.put)
-        waiting = set(tasks)
+        waiting = {future.key: name for future, name in zip(futures, tasks, strict=True)}
         while waiting:
             future = _next(done, client)
-            name = future.key[1]
             try:
                 result = _result(future)
             except TimeoutError:  # the worker that held it was lost, so that it is computed again
                 future.add_done_callback(done.put)
                 continue
-            waiting.remove(name)
+            name = waiting.pop(future.key)
             future.release()
             if result is not _KILLED:
                 yield name, result
@@ -104,12 +106,15 @@ def _connect(address: str) -> Iterator[Client]:
         if kind != "Scheduler":
             raise ValueError(f"it is the address of a {kind}")
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it tells is told here, in a line
     try:
+        parts = urlsplit(address)
+        socket.create_connection((parts.hostname, parts.port), _CONNECT_S).close()  # Dask does not say what failed
         # Client would wait for ever where something else than Dask listens, whose answer it may take for a size.
         asyncio.run(asyncio.wait_for(greet(), _CONNECT_S))
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, MemoryError) as error:
-        reason = str(error) or f"waited {_CONNECT_S:g} s"
+        reason = getattr(error, "strerror", None) or str(error) or f"waited {_CONNECT_S:g} s"
         raise UserError(
             f"features.cluster: no Dask scheduler answers at {address} ({reason}): start one, or set it to null"
         ) from None
