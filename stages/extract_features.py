@@ -26,7 +26,8 @@ def main() -> None:
         min_detected=features.min_detected,
     )
     with stage_run("extract_features", params) as run:
-        reports = extract_folder(params.data.clips, OUT, settings, cache_dir() / "features")
+        cache = cache_dir() / "features"
+        reports = extract_folder(params.data.clips, OUT, settings, cache, scheduler=features.cluster)
         build.write_report(OUT, reports)
         write_text(OUT / "report.html", report.page(reports, OUT))
         for line in report.lines(reports):

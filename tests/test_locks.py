@@ -117,7 +117,7 @@ def check_trace(pipeline: str, stage: str, record: dict[str, list[str]], checkou
         return
     assert not unknown, f"{pipeline}/{stage} imported {sorted(map(str, unknown))}, which DVC is not told of"
     told = yaml.safe_load(PIPELINES[pipeline].read_text(encoding="utf-8"))["stages"][stage]
-    params = {*told["params"], "mlflow"}  # the experiment's name changes no result
+    params = {*told["params"], "mlflow", "features.cluster"}  # the experiment's name and the machine change no result
     params |= {dep.strip("${}") for dep in told["deps"] if dep.startswith("$")}  # a path, and DVC follows its content
     unknown = {key for key in record["params"] if not {key, key.partition(".")[0]} & params}
     assert not unknown, f"{pipeline}/{stage} read {sorted(unknown)}, which DVC is not told of"

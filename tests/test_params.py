@@ -51,6 +51,12 @@ def test_numbers_that_pyyaml_reads_as_text_are_numbers():
         ({"vae__prior": "flows"}, "vae.prior: expected 'flow' or 'normal', got 'flows'"),
         ({"prior__beats": 0}, "prior.beats: expected greater than or equal to 1, got 0"),
         ({"render__beat_warp": 0.2}, "render.beat_warp: expected less than or equal to 0.15, got 0.2"),
+        (
+            {"features__cluster": "head:8786"},
+            "features.cluster: expected tcp://host:port, the address of a Dask",
+        ),
+        ({"features__cluster": "tcp://head:87860"}, "features.cluster: expected tcp://host:port"),
+        ({"features__cluster": 8786}, "features.cluster: expected string"),
         ({"vae__kl_warmup": 41}, "vae: kl_warmup (41 epochs) is longer than the training"),
         ({"data__val": 0.45, "data__test": 0.45}, "data: val (0.45) and test (0.45) leave under a fifth"),
         (

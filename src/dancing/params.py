@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dancing.errors import UserError
 
@@ -42,6 +42,14 @@ Batch = Annotated[int, Field(ge=1, le=2**14)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Pixels = Annotated[int, Field(ge=32, le=4096, multiple_of=8)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _scheduler(value: str) -> str:
+    """Check an address such as tcp://10.0.0.1:8786, tcp://[::1]:8786 or tcp://head:8786."""
+    match = re.fullmatch(r"tcp://(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", value, re.ASCII)
+    if not match or not 0 < int(match[1]) < 2**16:
+        raise ValueError(f"expected tcp://host:port, the address of a Dask scheduler, or null, got {value!r}")
+    return value
 
 
 class Section(BaseModel):
@@ -94,6 +102,7 @@ class Features(Section):
     max_gap: NotNegative
     min_length: Positive
     min_detected: Share
+    cluster: Annotated[str, AfterValidator(_scheduler)] | None
 
     @model_validator(mode="after")
     def _cutoff_below_nyquist(self) -> "Features":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +27,7 @@ from tqdm import tqdm
 from dancing.body import detection, mocap
 from dancing.body.detection import PoseTrack
 from dancing.body.mocap import LandmarkFileError
+from dancing.clips import cluster
 from dancing.clips.listing import LANDMARK_SUFFIX, list_clips
 from dancing.errors import UserError
 from dancing.files import atomic_write
@@ -267,6 +269,7 @@ def extract_folder(
     settings: ExtractionSettings,
     cache_dir: str | os.PathLike,
     jobs: int = -1,
+    scheduler: str | None = None,
 ) -> list[dict[str, Any]]:
     """Write ``out_dir/<name>.npz`` for every clip that can be used; the others are reported with the reason.
 
@@ -278,7 +281,9 @@ def extract_folder(
         out_dir: made if missing; all .npz files in it are replaced.
         settings: see `ExtractionSettings`.
         cache_dir: made if missing; may be shared, and may be deleted.
-        jobs: clips processed in parallel; -1 for one a core. A joblib backend can distribute them over machines.
+        jobs: clips processed in parallel; -1 for one a core.
+        scheduler: address of a Dask scheduler, whose workers extract the clips instead of this machine. They need the
+            clips and the cache in the same place.
 
     Returns:
         One report a file, sorted by path: "clip" (name; None if it is no clip), "file", "used", "reason" (why it is not
@@ -287,6 +292,7 @@ def extract_folder(
 
     Raises:
         MediaError: there is no such folder.
+        UserError: the cluster can't be used, see `cluster.run`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -300,7 +306,7 @@ def extract_folder(
     # The largest first: a long clip that starts last would leave all cores but one idle at the end.
     clips = sorted(listing.clips.items(), key=lambda clip: clip[1].stat().st_size, reverse=True)
     todo = {name: (path, settings, cache_dir / f"{_key(path, settings)}.npz") for name, path in clips}
-    progress = tqdm(_extract_all(todo, jobs), total=len(todo), unit="clip", desc="extract", disable=None)
+    progress = tqdm(_extract_all(todo, jobs, scheduler), total=len(todo), unit="clip", desc="extract", disable=None)
     for name, reason in progress:  # the bar is shown on terminals only
         path, _, cached = todo[name]
         report = _report(name, path.relative_to(folder).as_posix(), reason)
@@ -319,20 +325,53 @@ def _report(name: str | None, file: str, reason: str) -> dict[str, Any]:
 _Task = tuple[Path, ExtractionSettings, Path]  # clip, settings, file in the cache
 
 
-def _extract_all(todo: dict[str, _Task], jobs: int) -> Iterator[tuple[str, str]]:
-    """Extract the clips over all cores. Yields the name of each, in order, and why it is refused, or ""."""
-    waiting = list(todo)
+def _extract_all(todo: dict[str, _Task], jobs: int, scheduler: str | None) -> Iterator[tuple[str, str]]:
+    """Extract the clips, here or on a cluster. Yields the name of each, and why it is refused, or ""."""
+    waiting = dict(todo)
+    results = _over_cluster(todo, scheduler) if scheduler else _over_cores(todo, jobs)
+    with suppress(TerminatedWorkerError):  # a native crash, or out of memory: which clip did it?
+        for name, reason in results:
+            del waiting[name]
+            yield name, reason
+    for name, task in waiting.items():
+        yield name, _extract_alone(task)
+
+
+def _over_cores(todo: dict[str, _Task], jobs: int) -> Iterator[tuple[str, str]]:
     if jobs == 1:
         results = (_extract_cached(*task) for task in todo.values())
     else:
         workers = max(min(joblib.effective_n_jobs(jobs), len(todo)), 2)  # one would be this process
         parallel = joblib.Parallel(workers, return_as="generator")
         results = parallel(joblib.delayed(_extract_cached)(*task) for task in todo.values())
-    with suppress(TerminatedWorkerError):  # a native crash, or out of memory: which clip did it?
-        for reason in results:
-            yield waiting.pop(0), reason
-    for name in waiting:
-        yield name, _extract_alone(todo[name])
+    yield from zip(todo, results, strict=True)
+
+
+def _over_cluster(todo: dict[str, _Task], scheduler: str) -> Iterator[tuple[str, str]]:
+    """Only clips that are not in the cache go to the cluster; those whose workers died are left out."""
+    # The folder is listed, because NFS goes on saying that a file is missing to whom it has once said so.
+    present = {file for folder in {task[2].parent for task in todo.values()} for file in folder.iterdir()}
+    missing = {name: task for name, task in todo.items() if task[2] not in present}
+    yield from ((name, "") for name in todo if name not in missing)
+    if missing:
+        tasks = {name: (str(path), asdict(s), str(cached.absolute())) for name, (path, s, cached) in missing.items()}
+        shared = next(iter(missing.values()))[2].parent
+        yield from cluster.run(scheduler, f"{__name__}:extract_shared", tasks, shared)
+
+
+def extract_shared(path: str, settings: dict[str, Any], cached: str) -> str:
+    """Like `_extract_cached`, for another machine: the file in the cache is the one that is wanted there, or none.
+
+    Raises:
+        UserError: the clip or the code differs from that of the machine which asks.
+    """
+    clip, asked = Path(path), ExtractionSettings(**settings)
+    if not clip.is_file() or f"{_key(clip, asked)}.npz" != Path(cached).name:
+        raise UserError(
+            f"features.cluster: on {platform.node()}, {path} is missing or another file, or the code is another "
+            "version: share the folder of clips with all machines, and start workers anew when the code changes"
+        )
+    return _extract_cached(clip, asked, Path(cached))
 
 
 def _extract_alone(task: _Task) -> str:
@@ -358,14 +397,25 @@ def _extract_cached(path: Path, settings: ExtractionSettings, cached: Path) -> s
     return ""
 
 
+def _code() -> bytes:
+    """Digest of the code that features depend on."""
+    folders = Path(video.__file__).parent, Path(detection.__file__).parent
+    digest = hashlib.sha256()
+    for source in [*(file for folder in folders for file in sorted(folder.glob("*.py"))), Path(__file__)]:
+        digest.update(hashlib.sha256(source.read_bytes()).digest())
+    return digest.digest()
+
+
+#: Of the code that this process runs. The workers of a cluster may live longer than the files it was read from.
+_CODE = _code()
+
+
 def _key(path: Path, settings: ExtractionSettings) -> str:
     """Digest of everything that the features of a clip depend on."""
-    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode() + _CODE)
     capture = path.with_suffix(LANDMARK_SUFFIX)  # used for songs only, not for videos
     landmarks = [capture] if path.suffix.lower() in AUDIO_SUFFIXES and capture.is_file() else []
-    folders = Path(video.__file__).parent, Path(detection.__file__).parent
-    code = [*(file for folder in folders for file in sorted(folder.glob("*.py"))), Path(__file__)]
-    for source in [*code, path, *landmarks]:
+    for source in [path, *landmarks]:
         with source.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
