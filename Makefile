@@ -3,7 +3,7 @@
 # make setup  the environment alone            make check      lint and types
 # make docs   the documentation as a website   make results    measured figures into README.md and docs/
 # make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
-# make audit  known vulnerabilities
+# make audit  known vulnerabilities           make bench  speed and memory, in two hours
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast ui setup check audit ci hooks docs docs-check results readme-picture clean
+.PHONY: demo test test-fast ui setup check audit bench ci hooks docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -43,6 +43,10 @@ ci:
 	@$(MAKE) -s check
 	@$(MAKE) -s test
 	@$(MAKE) -s docs-check RUN=cheap
+
+# Nothing else should run beside it. ARGS="--only extraction" runs one, ARGS=--quick shows that all of them work.
+bench: .venv/installed-bench
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 hooks: .venv/installed-dev
 	@$(BIN)/pre-commit install
@@ -84,6 +88,11 @@ readme-picture: .venv/installed
 .venv/installed-docs: pyproject.toml requirements.lock
 	@$(MAKE) -s .venv/installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[docs]"
+	@touch $@
+
+.venv/installed-bench: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[bench]"
 	@touch $@
 
 .venv/installed-audit: pyproject.toml requirements.lock

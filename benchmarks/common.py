@@ -31,7 +31,16 @@ def alone(job: Callable[Parameters, Result], *args: Parameters.args, **kwargs: P
         **kwargs: of the job; they must be picklable.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        return process.submit(job, *args, **kwargs).result()
+        return process.submit(_with_end, job, *args, **kwargs).result()  # type: ignore[arg-type]
+
+
+def _with_end(job: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+    """Run a job, and end the processes that joblib keeps: this one would wait for them, and they for work."""
+    try:
+        return job(*args, **kwargs)
+    finally:
+        if loky := sys.modules.get("joblib.externals.loky"):
+            loky.get_reusable_executor().shutdown()
 
 
 def peak() -> float:

@@ -8,25 +8,15 @@ there. Then each stage runs alone. Its memory, with that of the processes it sta
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import psutil
-import yaml
 
 from benchmarks.common import command, write_record
+from benchmarks.small_project import STAGES, make_project, memory
 from dancing.errors import exit_on_user_error
-
-ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")
-INTERVAL = 0.5  # s
-SONG = 180  # s of music that are composed; a longer song repeats them
 
 
 def main() -> None:
@@ -40,60 +30,17 @@ def main() -> None:
     curves = {}
     with tempfile.TemporaryDirectory() as name:
         project = Path(name)
-        _make_project(project, options.clips, options.minutes)
+        make_project(project, options.clips, 60 * options.minutes)
         print(f"$ {command('soak')}\n{os.cpu_count()} cores; memory in MB\n")
         print("| stage | time, s | second quarter | last quarter | peak |\n| --- | --- | --- | --- | --- |", flush=True)
         for stage in STAGES:
-            curves[stage] = _memory([sys.executable, "-m", f"stages.{stage}"], project)
+            curves[stage] = memory([sys.executable, "-m", f"stages.{stage}"], project)
             print("| " + " | ".join([stage, *(f"{value:.0f}" for value in _summary(curves[stage]).values())]) + " |")
     _plot(options.out, curves)
     rows = {stage: {key: round(value) for key, value in _summary(curve).items()} for stage, curve in curves.items()}
     what = "Memory over time: short clips through the pipeline, and a long song through render"
     values = {"clips": options.clips, "minutes": options.minutes, "rows": rows}
     write_record(options.json, "soak", what, "cpu", values)
-
-
-def _make_project(project: Path, clips: int, minutes: float) -> None:
-    """Copy the code, draw the clips, compose the song, and write the smallest params."""
-    from dancing.media.sound import write_audio
-    from dancing.presets import overlay_preset
-    from data.demo import make
-    from data.demo.music import SAMPLE_RATE, compose
-
-    for folder in ("src", "stages"):
-        shutil.copytree(ROOT / folder, project / folder)
-    make.main(["clips", "--count", str(clips), "--seconds", "2", "2", "--seed", "1", "--out", str(project / "made")])
-    sound = compose(120, SONG, np.random.default_rng(0)).sound
-    seconds = round(60 * minutes)
-    repeated = np.concatenate([sound] * -(-seconds // SONG))[: seconds * SAMPLE_RATE]
-    write_audio(project / "song.mp3", repeated, SAMPLE_RATE)
-    smallest = (ROOT / "presets/dance/smoke.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(overlay_preset((ROOT / "params.yaml").read_text(encoding="utf-8"), smallest))
-    values["data"]["clips"], values["render"]["song"], values["render"]["seconds"] = "made/clips", "song.mp3", None
-    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-
-
-def _memory(run: Sequence[str], folder: Path) -> np.ndarray:
-    """Run a command; its time (s) and the resident memory of its processes (MB), (n, 2)."""
-    start, rows = time.monotonic(), []
-    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    process = psutil.Popen(run, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        rows.append((time.monotonic() - start, _resident(process)))
-        time.sleep(INTERVAL)
-    if process.returncode:
-        sys.exit(f"{' '.join(run)} ended with status {process.returncode}")
-    return np.array(rows)
-
-
-def _resident(process: psutil.Process) -> float:
-    total = 0
-    try:
-        for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    except psutil.NoSuchProcess:  # it has ended in between
-        pass
-    return total / 1e6
 
 
 def _summary(curve: np.ndarray) -> dict[str, float]:

@@ -5,6 +5,8 @@ Sources, by the first part of a path such as ``dance.motion.ours.f1`` or ``mnist
 - ``dance.motion`` and ``dance.image``, ``digits``, ``faces``, ``param_tanh``: metrics/*.json and
   pipelines/*/metrics/generated.json, as the stage `evaluate` writes them;
 - any other name: the ``values`` of benchmarks/results/NAME.json, a record of a benchmark or a longer run.
+
+The table ``goals`` is `benchmarks.goals`.
 """
 
 import json
@@ -14,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks import goals
 from docgen import ROOT
 
 RECORDS = Path("benchmarks/results")
@@ -305,7 +308,8 @@ TABLES: dict[str, Table] = {
     "rendering": Table(
         _under("rendering.rows", {"128x72": "128 x 72", "256x144": "256 x 144"}),
         _columns(
-            ("generator_fps", "generator alone, frames/s", ".0f"), ("rendering_fps", "rendering, frames/s", ".0f"),
+            ("generator_fps", "generator alone, frames/s", ".0f"), ("encoder_fps", "encoder alone, frames/s", ".0f"),
+            ("rendering_fps", "rendering, frames/s", ".0f"),
             ("memory_mb_10s", "memory for 10 s of video, MB", ".0f"), ("memory_mb_120s", "for 120 s, MB", ".0f"),
         ),
         "images, px",
@@ -397,7 +401,12 @@ def _records() -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-SPECIAL: dict[str, Callable[[], str]] = {"headlines": _headlines, "records": _records}
+def _goals() -> str:
+    """The goals of the benchmarks, and what was measured."""
+    return markdown(["what", "goal", "measured", ""], goals.table())
+
+
+SPECIAL: dict[str, Callable[[], str]] = {"headlines": _headlines, "records": _records, "goals": _goals}
 
 
 def table(name: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT, smoke_params
 
-from benchmarks import gan_ablation, image_memory, rendering, training_speed
+from benchmarks import extraction, gan_ablation, goals, growth, image_memory, rendering, training_speed
 from benchmarks.common import alone
 from dancing.errors import UserError
 from dancing.media.video import probe
@@ -27,9 +27,9 @@ def test_rendering(make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     made = tmp_path / "made"
     made.mkdir()
     rendering._train(source, made, height=64, width=40)
-    generate, render_video, frames = rendering._rendering(made, seconds=1)
-    generate()
-    render_video()
+    *jobs, frames = rendering._rendering(made, seconds=1)
+    for job in jobs:
+        job()
     info = probe(made / "dance.mp4")
     assert frames == 30
     assert (info.width, info.height, info.has_audio) == (160, 128, True)
@@ -180,3 +180,19 @@ def test_training_speed_refuses_models_of_another_size(monkeypatch: pytest.Monke
     monkeypatch.setattr(training_speed, "alone", lambda _, name, *rest: training_speed.Run(1.0, 0.0, 1.0, sizes[name]))
     with pytest.raises(UserError, match="keras_torch has 8 parameters, ours 7"):
         training_speed._row("digits_vae", list(sizes), 1, 1)
+
+
+def test_every_goal_has_been_measured():
+    assert [goal.title for goal in goals.GOALS if goal.measured() is None] == []
+
+
+@pytest.mark.slow
+def test_the_contenders_of_the_extraction(tmp_path: Path):
+    frames = alone(extraction._draw, tmp_path, 1, 2.0, 180, 320)
+    assert frames == 60
+    seconds = [alone(extraction._measure, name, tmp_path) for name in ("decoding", "mediapipe", "one", "tutorial")]
+    assert seconds == sorted(seconds)
+
+
+def test_growth_is_the_slope():
+    assert growth._slope([(1, 5.0, 1.0), (4, 6.0, 1.0), (16, 11.0, 1.0)]) == pytest.approx(0.4)
