@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[str | None, list[str]]] = {
     "motion_length": ("motion_length.png", []),
     "image_memory": (None, []),
     "growth": ("growth.png", ["--clips", "1", "2", "--song", "2", "4"]),
+    "gpu_presets": (None, []),
     "soak": ("soak.png", ["--clips", "4", "--minutes", "0.2"]),
 }
 FULL = {"training_speed": ["--busy"]}

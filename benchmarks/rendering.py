@@ -72,18 +72,12 @@ def _device() -> str:
     return str(pick_device())
 
 
-def _train(data: Path, folder: Path, height: int, width: int) -> None:
-    """Write a dataset with images of this size and a generator that was trained on it to the folder."""
+def write_resized(data: Path, folder: Path, height: int, width: int) -> None:
+    """Write dataset.h5 with a few clips of another dataset, their images resized to this size, to the folder."""
     import cv2
 
     from dancing.clips.dataset import open_dataset, write_dataset
     from dancing.h5 import SPLITS
-    from dancing.params import load_dance_params
-    from dancing.pose_to_image.task import build_task
-    from dancing.training.checkpoints import ResumeState
-    from dancing.training.compute import Compute
-    from dancing.training.device import pick_device
-    from dancing.training.gan_loop import train_gan
 
     with open_dataset(data) as source:
         parts = [source.with_frames().split(split)[0] for split in SPLITS]
@@ -92,6 +86,19 @@ def _train(data: Path, folder: Path, height: int, width: int) -> None:
         }  # fmt: skip
         frames = ((cv2.resize(source.frame(piece, k), (width, height)) for k in range(len(piece))) for piece in parts)
         write_dataset(folder / "dataset.h5", attributes, zip(parts, frames, strict=True))
+
+
+def _train(data: Path, folder: Path, height: int, width: int) -> None:
+    """Write a dataset with images of this size and a generator that was trained on it to the folder."""
+    from dancing.clips.dataset import open_dataset
+    from dancing.params import load_dance_params
+    from dancing.pose_to_image.task import build_task
+    from dancing.training.checkpoints import ResumeState
+    from dancing.training.compute import Compute
+    from dancing.training.device import pick_device
+    from dancing.training.gan_loop import train_gan
+
+    write_resized(data, folder, height, width)
     with open_dataset(folder / "dataset.h5") as dataset:
         gan = load_dance_params().gan.model_copy(update={"epochs": 1, "steps_per_epoch": 1})
         train_gan(build_task(dataset, gan, Compute(pick_device())), gan, folder, ResumeState(folder / "resume.pt"))

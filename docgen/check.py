@@ -177,6 +177,8 @@ def _fault(command: str) -> str | None:
             return f"{command}: {done.stderr.strip()}" if done.returncode else None
         case ["python", "-m", module, *arguments]:
             return _module_fault(module, arguments)
+        case ["torchrun", *words] | ["py-spy", "record", *words] if "-m" in words:
+            return _module_fault(words[words.index("-m") + 1], words[words.index("-m") + 2 :])
         case ["dvc", *arguments]:
             return _dvc_fault(arguments)
         case ["git", "checkout", path]:
@@ -211,12 +213,16 @@ def _dvc_fault(arguments: list[str]) -> str | None:
     help_text = _help((_tool("dvc"), *command))
     if help_text is None:
         return f"no command dvc {' '.join(command)}"
+    if command == ["remote"]:  # which names a place of the user's
+        return None if help_text and arguments[1] in help_text else f"no command dvc remote {arguments[1]}"
     rest, overrides = arguments[len(command) :], []
     while rest:
         word = rest.pop(0)
         if word.startswith("-") and not re.search(rf"{word}\b", help_text):
             return f"dvc {' '.join(command)} has no option {word}"
-        if word in ("-S", "--set-param"):
+        if word in ("-j", "--jobs"):
+            rest.pop(0)
+        elif word in ("-S", "--set-param"):
             overrides.append(rest.pop(0))
         elif not word.startswith("-") and word != "data/raw" and not (ROOT / word).exists():  # the user's clips
             return f"no file {word}"

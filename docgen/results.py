@@ -314,6 +314,29 @@ TABLES: dict[str, Table] = {
         ),
         "images, px",
     ),
+    "gpu_presets": Table(
+        _under("gpu_presets.rows", {"gpu_256": "`gpu_256`", "gpu": "`gpu`, 512 px"}),
+        _columns(
+            ("gflop", "operations a step, 10^9", ".0f"), ("memory_gb", "memory of a step, GB", ".1f"),
+            ("steps", "steps", "d"), ("minutes", "estimate, minutes", ".0f"),
+        ),
+        "preset",
+    ),
+    "extraction": Table(
+        {"extraction": "frames/s"},
+        _columns(
+            ("tutorial_fps", "tutorial's loop, one core", ".0f"), ("one_fps", "ours, one core", ".0f"),
+            ("every_frame_fps", "ours, every frame detected, one core", ".0f"), ("all_fps", "ours, all cores", ".0f"),
+            ("mediapipe_fps", "MediaPipe alone, one core", ".0f"),
+            ("decoding_fps", "decoding alone, one core", ".0f"),
+        ),
+    ),
+    "starts": Table(
+        {f"starts.rows.{stage}": f"`{stage}`" for stage in
+         ("check_params", "extract_features", "build_hdf5", "train_vae", "train_gan", "evaluate", "render")}
+        | {"starts.rows.dvc_repro": "`dvc repro` without changes"},
+        _columns(("seconds", "seconds", ".1f")),
+    ),
     "motion_length": Table(
         _under("motion_length.rows", {"10": "10 s", "180": "3 min", "1800": "30 min"}),
         _columns(

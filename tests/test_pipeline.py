@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,18 @@ def test_a_second_repro_runs_nothing(project: Path):
     assert ran(run(project, "dvc", "repro")) == set()
 
 
-def test_an_experiment_runs_what_depends_on_its_change_in_its_own_checkout(project: Path):
+def test_a_clone_gets_the_results_from_a_remote(project: Path, tmp_path: Path):
+    run(project, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "first results")
+    run(project, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", str(project), "clone")
+    run(tmp_path / "clone", "dvc", "pull")
+    assert ran(run(tmp_path / "clone", "dvc", "repro")) == set()
+    assert (tmp_path / "clone/dance.mp4").read_bytes() == (project / "dance.mp4").read_bytes()
+
+
+def test_an_experiment_runs_what_depends_on_its_change_in_its_own_checkout(project: Path):
     output = run(project, "dvc", "exp", "run", "--temp", "--name", "wider", "-S", "vae.latent_dim=6")
     assert ran(output) == {"train_vae", "evaluate", "render"}
     assert "/.dvc/tmp/exps/" in output.partition("code from ")[2].splitlines()[0]
@@ -128,6 +138,27 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
     image_model = next(model for model in models if model.name == "poses_to_pictures")
     predict = mlflow.pyfunc.load_model(image_model.model_uri).predict
     assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)
+
+
+def test_two_workers_of_the_queue_share_a_new_store(project: Path, tmp_path: Path):
+    import mlflow
+
+    store = f"sqlite:///{tmp_path / 'new.db'}"
+    for seed in (11, 12):
+        run(project, "dvc", "exp", "run", "--queue", "--name", f"seed-{seed}", "-S", f"render.seed={seed}")
+    run(project, "dvc", "queue", "start", "--jobs", "2", MLFLOW_TRACKING_URI=store)
+    deadline = time.monotonic() + 240
+    while (states := run(project, "dvc", "queue", "status")).count("Success") < 2 and time.monotonic() < deadline:
+        assert "Failed" not in states, states
+        time.sleep(1)
+    client = mlflow.MlflowClient(store)
+    runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    parents = {run.info.run_id: run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    assert sorted(parents.values()) == ["seed-11", "seed-12"]
+    children = [run for run in runs if run.info.run_id not in parents]
+    assert [run.info.run_name for run in children] == ["render", "render"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == set(parents)
 
 
 def test_a_fault_in_params_stops_whichever_stage_comes_first(project: Path):

@@ -47,6 +47,20 @@ def test_a_parent_ends_as_its_last_stage_did(parent_status):
     assert parent_status() == ("FINISHED", {"train_vae FINISHED", "train_gan FAILED", "render FINISHED"})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("wanted", ["true", "false"])
+def test_a_stage_logs_the_load_of_the_machine(parent_status, monkeypatch, wanted):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", wanted)
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    with stage_run("train_vae", load_params(Path(__file__).parents[1] / "params.yaml")):
+        time.sleep(1)
+    assert parent_status()[0] == "FINISHED"
+    for run in mlflow.MlflowClient().search_runs(["1"]):
+        logged = {name for name in run.data.metrics if name.startswith("system/")}
+        assert bool(logged) == (wanted == "true" and "mlflow.parentRunId" in run.data.tags)
+        assert not logged or {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= logged
+
+
 # ------------------------------------------------------------------------------------------- stores that can't be used
 
 PARAMS = load_params(Path(__file__).parents[1] / "params.yaml")

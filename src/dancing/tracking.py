@@ -28,6 +28,7 @@ from filelock import FileLock
 from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import Schema, TensorSpec
@@ -185,6 +186,10 @@ class _Store:
         _log_params(
             self.client, self.run_id, {key: value for key, value in params.flat().items() if key.startswith(prefixes)}
         )
+        # A thread that logs load, memory, network and GPU every ten seconds.
+        self.monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri) if _wants_system_metrics() else None
+        if self.monitor:
+            self.monitor.start()
 
     def metrics(self, run_id: str, values: Mapping[str, float], step: int, time: int) -> None:
         """Log metrics on a run; the time is in milliseconds."""
@@ -199,7 +204,7 @@ class _Store:
         before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(self.uri)
         try:
-            with mlflow.start_run(run_id=self.run_id):
+            with mlflow.start_run(run_id=self.run_id, log_system_metrics=False):  # `self.monitor` does it
                 mlflow.pytorch.log_model(
                     model,
                     name=name,
@@ -222,8 +227,15 @@ class _Store:
 
     def end(self, status: str) -> None:
         """End both runs."""
+        if self.monitor:
+            self.monitor.finish()
         for run_id in (self.run_id, self.parent_id):
             self.client.set_terminated(run_id, status)
+
+
+def _wants_system_metrics() -> bool:
+    """Whether system metrics are logged: MLflow's own switch, but on unless it says no."""
+    return os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true").strip().lower() in ("true", "1")
 
 
 @contextmanager
