@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="how many (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5, help="length of a clip (%(default)s)")
     parser.add_argument("--size", type=int, nargs=2, default=(720, 1280), help="width and height of the clips, px")
-    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/extraction.json")
     options = parser.parse_args()
     runs: dict[str, list[float]] = {name: [] for name in CONTENDERS}
