@@ -18,7 +18,7 @@ from dancing.errors import exit_on_user_error
 
 #: Benchmarks with the plot that they draw, if they do, and their arguments for a quick run.
 BENCHMARKS: dict[str, tuple[str | None, list[str]]] = {
-    "extraction": (None, ["--clips", "2", "--seconds", "2", "--size", "180", "320", "--rounds", "1"]),
+    "extraction": (None, ["--clips", "8", "--seconds", "2", "--size", "180", "320"]),
     "starts": (None, ["--rounds", "1"]),
     "training_speed": (None, ["--models", "lstm_vae", "--rounds", "1"]),
     "rendering": (None, []),
