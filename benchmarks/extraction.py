@@ -2,12 +2,12 @@
 
     python -m benchmarks.extraction --json benchmarks/results/extraction.json
 
-The clips are drawn here, at the size of a phone's videos. The tutorial's loop reads them with OpenCV frame by frame,
-finds the pose in every frame with MediaPipe, and computes audio features of the same kinds with librosa from a wav
-file. Processes take seconds to start, so that ours on one core and on all handle all clips, and the others an eighth of them.
-The limits are decoding the frames, and MediaPipe on every frame that has been decoded before. Each run is a fresh
-process with an empty cache, after it has loaded its libraries; those on one core are held there by the scheduler (on
-Linux; elsewhere they may use more). The contenders take turns, and a figure is the median of all rounds.
+The clips are drawn here. The tutorial's loop reads them with OpenCV frame by frame, finds the pose in every frame with
+MediaPipe, and computes audio features of the same kinds with librosa from a wav file. The limits are decoding the
+frames, and MediaPipe on every frame that has been decoded before. Ours on one core and on all handle all clips, so that
+the seconds in which processes start don't count; the others handle an eighth of them. Each run is a fresh process with
+an empty cache, after it has loaded its libraries; those on one core are held there by the scheduler (on Linux;
+elsewhere they may use more). The contenders take turns, and a figure is the median of all rounds.
 """
 
 import argparse
