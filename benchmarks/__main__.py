@@ -8,6 +8,7 @@ two hours, with nothing else running; --quick shows in minutes that all of them 
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,9 @@ def main() -> None:
             plot, quick = BENCHMARKS[benchmark]
             docs, results = (Path(name), Path(name)) if options.quick else (DOCS, RESULTS)
             arguments = quick if options.quick else FULL.get(benchmark, [])
-            arguments = [*arguments, "--json", str(results / f"{benchmark}.json")]
             if plot:
-                arguments += ["--out", str(docs / plot)]
+                arguments = [*arguments, "--out", os.path.relpath(docs / plot)]
+            arguments = [*arguments, "--json", os.path.relpath(results / f"{benchmark}.json")]
             print(f"\n== {benchmark}", flush=True)
             if subprocess.run([sys.executable, "-m", f"benchmarks.{benchmark}", *arguments], check=False).returncode:
                 failed.append(benchmark)
