@@ -3,7 +3,8 @@
     python -m benchmarks.gpu_presets --json benchmarks/results/gpu_presets.json
 
 Steps are taken at full size on the CPU, on a few clips of data/dataset.h5 with enlarged images. Floating-point
-operations are counted by torch.utils.flop_counter (forwards and backwards). Memory is the growth of a fresh process's
+operations are counted by torch.utils.flop_counter (forwards and backwards), without the R1 penalty of every 16th step,
+which it can't count. Memory is the growth of a fresh process's
 peak: weights, gradients, Adam's moments and activations, as they would be on a GPU, where images may be kept as well.
 The time is an estimate: all operations at the given speed, which is about a tenth of what an Nvidia A100 does at its
 best in bfloat16, since the networks are small.
@@ -71,7 +72,7 @@ def _step(preset: str, data: Path, folder: Path) -> tuple[int, float, int]:
     write_resized(data, folder, params.data.height, params.data.width)
     before, operations = peak(), []
     for steps in STEPS:
-        gan = params.gan.model_copy(update={"epochs": 1, "steps_per_epoch": steps})
+        gan = params.gan.model_copy(update={"epochs": 1, "steps_per_epoch": steps, "r1_weight": 0.0})
         with open_dataset(folder / "dataset.h5") as dataset, FlopCounterMode(display=False) as counter:
             task = build_task(dataset, gan, Compute(pick_device()))
             train_gan(task, gan, folder, ResumeState(folder / f"{steps}.pt"))
