@@ -3,11 +3,10 @@
     python -m benchmarks.gpu_presets --json benchmarks/results/gpu_presets.json
 
 Steps are taken at full size on the CPU, on a few clips of data/dataset.h5 with enlarged images. Floating-point
-operations are counted by torch.utils.flop_counter (forwards and backwards), without the R1 penalty of every 16th step,
-which it can't count. Memory is the growth of a fresh process's
-peak: weights, gradients, Adam's moments and activations, as they would be on a GPU, where images may be kept as well.
-The time is an estimate: all operations at the given speed, which is about a tenth of what an Nvidia A100 does at its
-best in bfloat16, since the networks are small.
+operations are counted by torch.utils.flop_counter, forwards and backwards, without the R1 penalty of every 16th step,
+which it can't count. Memory is the growth of a fresh process's peak: weights, gradients, Adam's moments and
+activations, as they would be on a GPU, where images may be kept as well. The time is an estimate: all operations at the
+given speed, which is about a tenth of what an Nvidia A100 does at its best in bfloat16, since the networks are small.
 """
 
 import argparse
