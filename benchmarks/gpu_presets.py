@@ -5,8 +5,8 @@
 Steps are taken at full size on the CPU, on a few clips of data/dataset.h5 with enlarged images. Floating-point
 operations are counted by torch.utils.flop_counter, forwards and backwards, without the R1 penalty of every 16th step,
 which it can't count. Memory is the growth of a fresh process's peak: weights, gradients, Adam's moments and
-activations, as they would be on a GPU, where images may be kept as well. The time is an estimate: all operations at the
-given speed, which is about a tenth of what an Nvidia A100 does at its best in bfloat16, since the networks are small.
+activations, as they would be on a GPU, where images may be kept as well. The time is a lower bound: all operations at
+the given speed, about a tenth of what an Nvidia A100 does at its best in bfloat16, since the networks are small.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/gpu_presets.json")
     options = parser.parse_args()
     print(f"$ {command('gpu_presets')}\n{os.cpu_count()} cores\n")
-    print("| preset | operations a step, 10^9 | memory, GB | steps | estimate, minutes |")
+    print("| preset | operations a step, 10^9 | memory, GB | steps | operations alone, minutes |")
     print("| --- | --- | --- | --- | --- |")
     rows = {}
     for preset in PRESETS:

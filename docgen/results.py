@@ -318,7 +318,7 @@ TABLES: dict[str, Table] = {
         _under("gpu_presets.rows", {"gpu_256": "`gpu_256`", "gpu": "`gpu`, 512 px"}),
         _columns(
             ("gflop", "operations a step, 10^9", ".0f"), ("memory_gb", "memory of a step, GB", ".1f"),
-            ("steps", "steps", "d"), ("minutes", "estimate, minutes", ".0f"),
+            ("steps", "steps", "d"), ("minutes", "operations alone, minutes", ".1f"),
         ),
         "preset",
     ),
