@@ -191,7 +191,7 @@ def test_the_contenders_of_the_extraction(tmp_path: Path):
     frames = alone(extraction._draw, tmp_path, 1, 2.0, 180, 320)
     assert frames == 60
     seconds = [alone(extraction._measure, name, tmp_path, 1) for name in ("decoding", "mediapipe", "one", "tutorial")]
-    assert seconds == sorted(seconds)
+    assert min(seconds) == seconds[0] > 0
 
 
 def test_growth_is_the_slope():

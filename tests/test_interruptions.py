@@ -15,7 +15,7 @@ from dancing.files import atomic_write, ensure_space
 pytestmark = pytest.mark.slow  # all start processes
 
 TRAINING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import torch
 from dancing.errors import exit_on_user_error
@@ -37,6 +37,7 @@ class Slow:
     state_dict = lambda self: {}
     samples = lambda self: {}
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 exit_on_user_error(lambda: EpochRunner("train_x", 40, ResumeState(Path(sys.argv[1])), ()).run(Slow()))
 """
 

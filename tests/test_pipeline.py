@@ -59,7 +59,7 @@ def test_a_clone_gets_the_results_from_a_remote(project: Path, tmp_path: Path):
     run(project, "git", "commit", "-qm", "first results")
     run(project, "dvc", "push")
     run(tmp_path, "git", "clone", "-q", str(project), "clone")
-    run(tmp_path / "clone", "dvc", "pull")
+    run(tmp_path / "clone", "dvc", "pull", "--with-deps", "dvc.yaml")
     assert ran(run(tmp_path / "clone", "dvc", "repro")) == set()
     assert (tmp_path / "clone/dance.mp4").read_bytes() == (project / "dance.mp4").read_bytes()
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 import requests
+from alembic.util import CommandError
 from filelock import FileLock
 from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
@@ -50,7 +51,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 #: What a store that can't be used raises; errors of `requests` are OSErrors.
-_UNUSABLE = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ImportError)
+_UNUSABLE = (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError, ImportError)
 _PATIENCE_S = 5.0  # to reach a server, or for another process to release a database
 _PROCESS = "process"  # tag: machine, process id and its start, to see whether a run is still going on
 _SECTIONS = {
@@ -169,10 +170,11 @@ class _Store:
         root = project_root()
         (root / ".cache").mkdir(exist_ok=True)
         _check(uri)
-        self.uri, self.client = uri, MlflowClient(uri)
+        self.uri = uri
         # If two processes open a new store at the same time, both create its tables, and one fails. Also, both would
         # create a parent run.
         with FileLock(root / ".cache" / "mlflow.lock"):
+            self.client = MlflowClient(uri)
             experiment_id = _experiment(
                 self.client, params.mlflow.experiment, root if uri.startswith("sqlite:") else None
             )
