@@ -3,8 +3,9 @@
     python -m benchmarks
     python -m benchmarks --only extraction starts
 
-Each writes benchmarks/results/NAME.json, which `make results` fills the documentation from. Together they take about
-two hours, with nothing else running; --quick shows in minutes that all of them work, and writes no records.
+They need the demo's dataset and models: `make demo` first. Each writes benchmarks/results/NAME.json, which
+`make results` fills the documentation from. Together they take about two hours, with nothing else running; --quick
+shows in minutes that all of them work, and writes no records.
 """
 
 import argparse
@@ -24,7 +25,7 @@ BENCHMARKS: dict[str, tuple[str | None, list[str]]] = {
     "training_speed": (None, ["--models", "lstm_vae", "--rounds", "1"]),
     "rendering": (None, []),
     "motion_length": ("motion_length.png", []),
-    "image_memory": (None, []),
+    "image_memory": (None, ["--pictures", "500"]),
     "growth": ("growth.png", ["--clips", "1", "2", "--song", "2", "4"]),
     "gpu_presets": (None, []),
     "soak": ("soak.png", ["--clips", "4", "--minutes", "0.2"]),

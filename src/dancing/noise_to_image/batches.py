@@ -27,7 +27,7 @@ class Images:
         self.device, stored = device, dataset.stored(split)
         parts = (stored[first : first + AT_ONCE] for first in range(0, len(stored), AT_ONCE))
         self.resident = resident(parts, stored.size, device)
-        self.stored = stored[:] if stored.size <= IN_MEMORY else stored
+        self.stored = stored[:] if self.resident is None and stored.size <= IN_MEMORY else stored
 
     def __len__(self) -> int:
         return len(self.stored)
