@@ -52,6 +52,16 @@ def main() -> None:
     write_record(options.json, "gpu_presets", what, "cpu", {"tflops": options.tflops, "rows": rows})
 
 
+def preset_params(preset: str, folder: Path) -> Params:
+    """Return the project's params with a preset laid over them, by a params.yaml in the folder."""
+    text = (ROOT / f"presets/dance/{preset}.yaml").read_text(encoding="utf-8")
+    path = folder / "params.yaml"
+    path.write_text(overlay_preset((ROOT / "params.yaml").read_text(encoding="utf-8"), text), encoding="utf-8")
+    params = load_params(path)
+    assert isinstance(params, Params)
+    return params
+
+
 def _step(preset: str, data: Path, folder: Path) -> tuple[int, float, int]:
     """Return the operations of a step, the memory that it takes (MB), and the number of steps of the training."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -63,11 +73,7 @@ def _step(preset: str, data: Path, folder: Path) -> tuple[int, float, int]:
     from dancing.training.device import pick_device
     from dancing.training.gan_loop import train_gan
 
-    text = (ROOT / f"presets/dance/{preset}.yaml").read_text(encoding="utf-8")
-    path = folder / "params.yaml"
-    path.write_text(overlay_preset((ROOT / "params.yaml").read_text(encoding="utf-8"), text), encoding="utf-8")
-    params = load_params(path)
-    assert isinstance(params, Params)
+    params = preset_params(preset, folder)
     write_resized(data, folder, params.data.height, params.data.width)
     before, operations = peak(), []
     for steps in STEPS:

@@ -23,7 +23,6 @@ import numpy as np
 import stages  # noqa: F401
 from benchmarks.common import alone, command, peak, write_record
 from dancing.errors import exit_on_user_error
-from dancing.media.song import SOUND_RATE
 
 if TYPE_CHECKING:
     from dancing.pose_to_image.inference import PoseToImage
@@ -116,6 +115,7 @@ def _load(folder: Path, seconds: int) -> tuple["PoseToImage", np.ndarray, int]:
 
 def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable[[], None], Callable[[], None], int]:
     """Return three jobs, to generate a video's images, to encode it and to render all, and the number of frames."""
+    from dancing.media.song import SOUND_RATE
     from dancing.media.video_writer import VideoWriter
     from dancing.params import load_dance_params
     from dancing.render import panels

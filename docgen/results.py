@@ -318,7 +318,16 @@ TABLES: dict[str, Table] = {
         _under("gpu_presets.rows", {"gpu_256": "`gpu_256`", "gpu": "`gpu`, 512 px"}),
         _columns(
             ("gflop", "operations a step, 10^9", ".0f"), ("memory_gb", "memory of a step, GB", ".1f"),
-            ("steps", "steps", "d"), ("minutes", "operations alone, minutes", ".1f"),
+            ("steps", "steps", "d"),
+        ),
+        "preset",
+    ),
+    "gpu_training": Table(
+        _under("gpu_training.rows", {"gpu_256": "`gpu_256`", "gpu": "`gpu`, 512 px"}),
+        _columns(
+            ("steps_per_s", "steps/s", ".1f"), ("steps_per_s_32", "steps/s, 32 bit", ".1f"),
+            ("images_per_s", "images/s", "d"), ("memory_gb", "memory, GB", ".1f"),
+            ("share_of_peak", "share of the GPU's operations", ".1%"), ("minutes", "whole training, minutes", ".0f"),
         ),
         "preset",
     ),

@@ -226,6 +226,17 @@ class Placement:
         return cls(**plain)
 
 
+def _constant(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    """Return values as a tensor of the type and on the device of another, without waiting for a GPU."""
+    tensor = torch.tensor(values, dtype=like.dtype)
+    return tensor.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else tensor.to(like.device)
+
+
+def _centre(points: torch.Tensor, landmarks: tuple[int, ...]) -> torch.Tensor:
+    """Return the mean of some landmarks: points (B, 33, 2) -> (B, 2). A list as an index would be copied to a GPU."""
+    return torch.stack([points[:, landmark] for landmark in landmarks], dim=1).mean(dim=1)
+
+
 def joint_heatmaps(landmarks: torch.Tensor, height: int, width: int, radius: float) -> torch.Tensor:
     """Draw every joint of `JOINT_MAPS` as a Gaussian, on the device of the landmarks and differentiably.
 
@@ -238,8 +249,8 @@ def joint_heatmaps(landmarks: torch.Tensor, height: int, width: int, radius: flo
     Returns:
         (B, J, H, W): exp(-d^2 / (2 radius^2)), where d is the distance from the centre of the pixel to the joint.
     """
-    points = landmarks * landmarks.new_tensor([width, height])  # (B, 33, 2) px
-    centre = torch.stack([points[:, list(joint)].mean(dim=1) for joint in JOINT_MAPS], dim=1)  # (B, J, 2)
+    points = landmarks * _constant((width, height), landmarks)  # (B, 33, 2) px
+    centre = torch.stack([_centre(points, joint) for joint in JOINT_MAPS], dim=1)  # (B, J, 2)
     x = torch.arange(width, device=points.device, dtype=points.dtype) + 0.5
     y = torch.arange(height, device=points.device, dtype=points.dtype) + 0.5
     across, down = (
@@ -261,14 +272,12 @@ def limb_heatmaps(landmarks: torch.Tensor, height: int, width: int, thickness: f
     Returns:
         (B, L, H, W): exp(-d^2 / (2 thickness^2)), where d is the distance from the centre of the pixel to the limb.
     """
-    unit = landmarks.new_tensor([width, height]) * (0.5**0.5 / thickness)  # scaled so that the profile is exp(-d^2)
+    unit = _constant((width, height), landmarks) * (0.5**0.5 / thickness)  # scaled so that the profile is exp(-d^2)
     points = landmarks * unit  # (B, 33, 2)
-    start, end = (
-        torch.stack([points[:, list(limb[side])].mean(dim=1) for limb in LIMBS], dim=1) for side in (0, 1)
-    )  # (B, L, 2)
+    start, end = (torch.stack([_centre(points, limb[side]) for limb in LIMBS], dim=1) for side in (0, 1))  # (B, L, 2)
     length = (end - start).square().sum(-1, keepdim=True).add(1e-12).sqrt()  # (B, L, 1)
     # A limb of length 0 has no direction: any unit vector will do.
-    along = torch.where(length > 1e-3, (end - start) / length, unit.new_tensor([1.0, 0.0]))
+    along = torch.where(length > 1e-3, (end - start) / length, _constant((1.0, 0.0), unit))
     x = (torch.arange(width, device=unit.device, dtype=unit.dtype) + 0.5) * unit[0] / width
     y = (torch.arange(height, device=unit.device, dtype=unit.dtype) + 0.5) * unit[1] / height
     dx, dy = (x - start[..., :1])[..., None, :], (y - start[..., 1:])[..., :, None]  # (B, L, 1, W), (B, L, H, 1)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from dancing.body.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_SHOULDER
 from dancing.pose_to_image.batches import PoseBatch
 from dancing.training.processes import randn
+from dancing.training.transfer import send
 
 JITTER = 0.01  # torso lengths, standard deviation of noise on landmarks: generated poses are never exact
 JITTER_SHARE = 0.25  # of the batches, that get this noise
@@ -16,12 +17,14 @@ MAX_SHIFT = 0.04  # largest shift, of the image's size
 
 def mirror(batch: PoseBatch) -> PoseBatch:
     """Return the batch flipped horizontally, with the body's left and right landmarks swapped."""
-    landmarks = batch.landmarks
+    landmarks, device = batch.landmarks, batch.landmarks.device
+    swapped = landmarks[:, send(torch.tensor(MIRROR), device)]
+    sign = send(torch.tensor([-1.0, 1.0]), device)
     return PoseBatch(
-        landmarks[:, list(MIRROR)] * landmarks.new_tensor([-1, 1]) + landmarks.new_tensor([1, 0]),
+        swapped * sign + send(torch.tensor([1.0, 0.0]), device),
         batch.images.flip(-1),
         batch.background.flip(-1),
-        batch.coordinates.flip(-1) * batch.coordinates.new_tensor([-1, 1])[:, None, None],
+        batch.coordinates.flip(-1) * sign[:, None, None],
     )
 
 
@@ -33,10 +36,11 @@ def zoom(batch: PoseBatch, scale: float, shift: tuple[float, float]) -> PoseBatc
         scale: above 1 enlarges.
         shift: to the right and down, in fractions of the image's size.
     """
-    offset = batch.landmarks.new_tensor(shift)
     # From new to old positions, in grid_sample's coordinates in [-1, 1].
-    inverse = torch.eye(2, 3, device=offset.device) / scale
+    offset = torch.tensor(shift)
+    inverse = torch.eye(2, 3) / scale
     inverse[:, 2] = -2 * offset / scale
+    offset, inverse = (send(values, batch.landmarks.device) for values in (offset, inverse))
     images = torch.cat([batch.images, batch.background], dim=1)
     grid = F.affine_grid(inverse.expand(len(images), 2, 3), list(images.shape), align_corners=False)
     zoomed = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
@@ -63,9 +67,11 @@ def jitter(landmarks: torch.Tensor, height: int, width: int, rng: torch.Generato
         width: of the image, px.
         rng: on the CPU.
     """
-    size = landmarks.new_tensor([width, height])
+    size = send(torch.tensor([width, height], dtype=landmarks.dtype), landmarks.device)
     pixels = landmarks * size
-    neck, hips = (pixels[:, [a, b]].mean(1) for a, b in ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP)))
+    neck, hips = (
+        (pixels[:, a] + pixels[:, b]) / 2 for a, b in ((LEFT_SHOULDER, RIGHT_SHOULDER), (LEFT_HIP, RIGHT_HIP))
+    )
     torso = (neck - hips).square().sum(-1).sqrt()  # (B,) px
     noise = JITTER * randn(landmarks.shape, rng)
-    return landmarks + noise.to(landmarks) * torso[:, None, None] / size
+    return landmarks + send(noise, landmarks.device) * torso[:, None, None] / size

@@ -1,5 +1,6 @@
 """Images of one dancer, rendered from poses by a trained generator. Letters: B batch, T frames, H x W image."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ class PoseToImageModule(nn.Module):
 
     def __init__(self, pose_to_image: PoseToImage) -> None:
         super().__init__()
-        self.generator = pose_to_image.generator.cpu()
+        self.generator = copy.deepcopy(pose_to_image.generator).cpu()
 
     def forward(self, landmarks: torch.Tensor) -> torch.Tensor:
         """Landmarks (B, 33, 2) in [0, 1] -> images (B, 3, H, W) in [-1, 1], in front of the first background."""

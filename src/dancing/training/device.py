@@ -10,8 +10,15 @@ from joblib import cpu_count
 
 
 def pick_device() -> torch.device:
-    """Return CUDA if there is one, else Apple's MPS, else the CPU, with as many threads as cores are free."""
+    """Return CUDA if there is one, else Apple's MPS, else the CPU, with as many threads as cores are free.
+
+    CUDA's operations are made deterministic where they can be: the same run gives the same weights, and a resumed one
+    those of one that was not interrupted.
+    """
     if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, matrix products vary
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
