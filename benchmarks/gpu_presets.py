@@ -1,12 +1,11 @@
-"""Operations and memory of a GAN step with the presets for GPUs, and how long their training should take there.
+"""Operations and memory of a GAN step with the presets for GPUs, on a CPU.
 
     python -m benchmarks.gpu_presets --json benchmarks/results/gpu_presets.json
 
 Steps are taken at full size on the CPU, on a few clips of data/dataset.h5 with enlarged images. Floating-point
-operations are counted by torch.utils.flop_counter, forwards and backwards, without the R1 penalty of every 16th step,
+operations are counted by torch.utils.flop_counter, forwards and backwards, without the R1 penalty of every 8th step,
 which it can't count. Memory is the growth of a fresh process's peak: weights, gradients, Adam's moments and
-activations, as they would be on a GPU, where images may be kept as well. The time is a lower bound: all operations at
-the given speed, about a tenth of what an Nvidia A100 does at its best in bfloat16, since the networks are small.
+activations, as they would be on a GPU, where images may be kept as well. benchmarks.gpu_training measures on a GPU.
 """
 
 import argparse
@@ -30,12 +29,11 @@ def main() -> None:
     """Measure, print a table, and write a record if one is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_presets", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", type=Path, default=Path("data/dataset.h5"), help="(%(default)s)")
-    parser.add_argument("--tflops", type=float, default=30, help="speed of the GPU, 10^12 operations/s (%(default)s)")
     parser.add_argument("--json", type=Path, help="record to write, such as benchmarks/results/gpu_presets.json")
     options = parser.parse_args()
     print(f"$ {command('gpu_presets')}\n{os.cpu_count()} cores\n")
-    print("| preset | operations a step, 10^9 | memory, GB | steps | operations alone, minutes |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| preset | operations a step, 10^9 | memory, GB | steps |")
+    print("| --- | --- | --- | --- |")
     rows = {}
     for preset in PRESETS:
         with tempfile.TemporaryDirectory() as folder:
@@ -44,12 +42,11 @@ def main() -> None:
             "gflop": round(operations / 1e9, 1),
             "memory_gb": round(megabytes / 1e3, 2),
             "steps": steps,
-            "minutes": round(operations * steps / (options.tflops * 1e12) / 60, 1),
         }
         print("| " + " | ".join([preset, *map(str, row.values())]) + " |", flush=True)
         rows[preset] = row
     what = "Operations and memory of a GAN step with the presets for GPUs"
-    write_record(options.json, "gpu_presets", what, "cpu", {"tflops": options.tflops, "rows": rows})
+    write_record(options.json, "gpu_presets", what, "cpu", {"rows": rows})
 
 
 def preset_params(preset: str, folder: Path) -> Params:

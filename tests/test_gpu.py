@@ -1,6 +1,5 @@
 """What only a CUDA GPU shows; left out where there is none."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,27 +23,25 @@ from dancing.training.vae_loop import _VaeTrainer
 
 pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"), pytest.mark.slow]
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
-# As every program with a GPU: deterministic.
-pick_device()
 
 
-@pytest.fixture
-def forbid_waiting() -> Iterator[None]:
-    """Make an error of everything that waits for the GPU."""
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+@pytest.fixture(autouse=True)
+def deterministic() -> None:
+    """Set CUDA up as every program of the project does."""
+    pick_device()
 
 
 def epoch_must_not_wait(trainer: _GanTrainer | _VaeTrainer) -> None:
     trainer.train_epoch(1)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
-    trainer.train_epoch(2)
-    torch.cuda.set_sync_debug_mode("default")
+    try:
+        trainer.train_epoch(2)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("model", ["skeleton", "dense"])
-@pytest.mark.usefixtures("forbid_waiting")
 def test_steps_of_pose_gans_do_not_wait_for_the_gpu(model, make_dataset, make_params):
     gan = make_params({"gan.model": model, "gan.steps_per_epoch": 40, "gan.flip": True}).gan
     with make_dataset() as dataset:
@@ -52,7 +49,6 @@ def test_steps_of_pose_gans_do_not_wait_for_the_gpu(model, make_dataset, make_pa
 
 
 @pytest.mark.parametrize("system", ["digits", "faces", "param_tanh"])
-@pytest.mark.usefixtures("forbid_waiting")
 def test_steps_of_image_gans_do_not_wait_for_the_gpu(system, make_images):
     gan = image_params(system, gan__steps_per_epoch=10).gan
     with make_images(system) as images:
@@ -61,14 +57,12 @@ def test_steps_of_image_gans_do_not_wait_for_the_gpu(system, make_images):
         epoch_must_not_wait(trainer)
 
 
-@pytest.mark.usefixtures("forbid_waiting")
 def test_steps_of_the_image_vae_do_not_wait_for_the_gpu(make_images):
     vae = image_params("digits").vae
     with make_images("digits") as images:
         epoch_must_not_wait(_VaeTrainer(ImageVaeTask(images, vae, Compute(GPU, True)), vae))
 
 
-@pytest.mark.usefixtures("forbid_waiting")
 def test_steps_of_the_lstm_vae_do_not_wait_for_the_gpu(make_dataset, make_params):
     vae = make_params({"vae.model": "lstm"}).vae
     with make_dataset() as dataset:
