@@ -1,5 +1,6 @@
 # make demo   clips in, dance.mp4 out          make test       all tests, minutes
-# make ui     MLflow on this project's runs    make test-fast  those without training and clips, under a minute
+# make app    a page: songs in, videos out     make test-fast  those without training and clips, under a minute
+# make ui     MLflow on this project's runs
 # make setup  the environment alone            make check      lint and types
 # make docs   the documentation as a website   make results    measured figures into README.md and docs/
 # make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
@@ -16,12 +17,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast ui setup check audit bench ci hooks docs docs-check results readme-picture clean
+.PHONY: demo app test test-fast ui setup check audit bench ci hooks docs docs-check results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
 	@$(BIN)/dvc repro
 	@echo "dance.mp4 is ready: open it. The measures are in metrics/, the runs behind them at 'make ui'."
+
+app: .venv/installed-app
+	@$(BIN)/dancing app
 
 test: .venv/installed-dev
 	@$(PYTEST)
@@ -78,6 +82,11 @@ readme-picture: .venv/installed
 	@$(MAKE) -s .venv/python
 	@echo "Setting up .venv (once; a few minutes) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+.venv/installed-app: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[app]"
 	@touch $@
 
 .venv/installed-dev: pyproject.toml requirements.lock

@@ -159,7 +159,9 @@ def faulty_commands() -> list[str]:
                 faults.append(f"{where}: {error}")
     for page in pages():
         for code in INLINE.findall(written(page)):
-            if code.startswith(("make ", "dvc ", "python -m ")) and not any(part in code for part in PLACEHOLDERS):
+            if code.startswith(("make ", "dvc ", "dancing ", "python -m ")) and not any(
+                part in code for part in PLACEHOLDERS
+            ):
                 wanted.setdefault(code, str(page.relative_to(ROOT)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # most of it is waiting for --help
         for where, fault in zip(wanted.values(), pool.map(_fault, wanted), strict=True):
@@ -177,6 +179,8 @@ def _fault(command: str) -> str | None:
             return f"{command}: {done.stderr.strip()}" if done.returncode else None
         case ["python", "-m", module, *arguments]:
             return _module_fault(module, arguments)
+        case ["dancing", *arguments]:
+            return _module_fault("dancing.cli", arguments)
         case ["torchrun", *words] | ["py-spy", "record", *words] if "-m" in words:
             return _module_fault(words[words.index("-m") + 1], words[words.index("-m") + 2 :])
         case ["dvc", *arguments]:
@@ -192,18 +196,20 @@ def _module_fault(module: str, arguments: list[str]) -> str | None:
     place = module.replace(".", "/")
     if not any((ROOT / root / f"{place}{end}").is_file() for root in (".", "src") for end in (".py", "/__main__.py")):
         return f"no module {module}"
-    if module == "dancing.presets":
+    if module == "dancing.cli" and arguments[0] == "preset":
         names = {str(p.relative_to(ROOT / "presets").with_suffix("")) for p in (ROOT / "presets").rglob("*.yaml")}
         names |= {name.rpartition("/")[2] for name in names}
         return next(
-            (f"no preset {name}; known: {', '.join(sorted(names))}" for name in arguments if name not in names), None
+            (f"no preset {name}; known: {', '.join(sorted(names))}" for name in arguments[1:] if name not in names),
+            None,
         )
     options = [word for word in arguments if word.startswith("--")]
     if not options:
         return None
-    help_text = _help((sys.executable, "-m", module))
+    command = [arguments[0]] if module == "dancing.cli" else []
+    help_text = _help((sys.executable, "-m", module, *command))
     if help_text is None:
-        return f"python -m {module} --help fails"
+        return f"{' '.join(['python -m', module, *command])} --help fails"
     missing = next((option for option in options if option not in help_text), None)
     return f"python -m {module} has no option {missing}" if missing else None
 
@@ -272,6 +278,7 @@ def _run(command: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[st
         "PYTHONPATH": f"{cwd / 'src'}{os.pathsep}{cwd}",
         "NO_MKDOCS_2_WARNING": "1",
         "DVC_NO_ANALYTICS": "1",
+        "COLUMNS": "200",  # long options are cut in narrow tables
     }
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 

@@ -6,9 +6,10 @@ every stage that comes after it. All stages depend on the output, whose content 
 
 from pathlib import Path
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import UserError
 from dancing.files import write_text
 from dancing.params import Params, load_params
+from stages import launch
 
 OUT = Path("data/params_checked.txt")
 
@@ -30,4 +31,4 @@ def check_subject(clips: Path, subject: str | None) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    launch(main)

@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dancing.errors import exit_on_user_error
 from dancing.files import write_text
-from dancing.metrics.bootstrap_cells import Row, means
 from dancing.params import ImageParams, Params, load_params
-from dancing.tracking import StageRun, stage_run
+from stages import launch
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dancing.clips.dataset import Dataset
+    from dancing.metrics.bootstrap_cells import Row
+    from dancing.tracking import StageRun
 
 DATASET, VAE, GAN = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
 METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
@@ -42,6 +42,8 @@ TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 def main() -> None:
     """Evaluate the models of the system that params.yaml is for."""
     params = load_params()
+    from dancing.tracking import stage_run
+
     with stage_run("evaluate", params) as run:
         if isinstance(params, ImageParams):
             evaluate_generated_images(params, run)
@@ -51,7 +53,7 @@ def main() -> None:
             run.artifact(path)
 
 
-def evaluate_dance(params: Params, run: StageRun) -> None:
+def evaluate_dance(params: Params, run: "StageRun") -> None:
     """Write the motion table and the image table, their plots and the comparison video."""
     from dancing.clips.dataset import open_dataset
     from dancing.evaluation import figures, motion
@@ -79,7 +81,7 @@ def evaluate_dance(params: Params, run: StageRun) -> None:
         figures.save_comparison(PLOTS / "comparison.mp4", dataset, result, sound)
 
 
-def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: list[np.ndarray]) -> None:
+def _evaluate_images(params: Params, run: "StageRun", dataset: "Dataset", dances: "list[np.ndarray]") -> None:
     """Write the image table and its plots; dances: generated poses (T, 33, 2) in [0, 1] for each test piece."""
     from dancing.evaluation import figures, images
     from dancing.pose_to_image.inference import PoseToImage, load_generator
@@ -105,7 +107,7 @@ def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: 
     figures.save_flicker(PLOTS / "flicker.png", result)
 
 
-def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
+def evaluate_generated_images(params: ImageParams, run: "StageRun") -> None:
     """Write the table of an image system and its plots."""
     from dancing.evaluation import generated, sample_sheets
     from dancing.noise_to_image.dataset import open_images
@@ -135,14 +137,16 @@ def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
             sample_sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], settings.seed)
 
 
-def _save_table(run: StageRun, name: str, rows: Mapping[str, Row]) -> None:
+def _save_table(run: "StageRun", name: str, rows: "Mapping[str, Row]") -> None:
     """Write a table, and log the headline metrics of the row "ours"."""
     _write_table(name, rows)
     run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})
 
 
-def _write_table(name: str, rows: Mapping[str, Row]) -> None:
+def _write_table(name: str, rows: "Mapping[str, Row]") -> None:
     """Write the headline metrics for DVC, and all metrics, with n and intervals, next to the plots."""
+    from dancing.metrics.bootstrap_cells import means
+
     _write_json(METRICS / f"{name}.json", means(rows, HEADLINES[name]))
     _write_json(PLOTS / f"{name}_intervals.json", rows)
 
@@ -152,4 +156,4 @@ def _write_json(path: Path, content: object) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    launch(main)

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from dancing.clips import build, report
-from dancing.clips.extraction import ExtractionSettings, extract_folder
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import UserError
 from dancing.files import write_text
 from dancing.params import load_dance_params
-from dancing.tracking import cache_dir, stage_run
+from stages import launch
 
 OUT = Path("data/features")
 
@@ -15,19 +13,15 @@ OUT = Path("data/features")
 def main() -> None:
     """Extract the features of all clips, and report which of them can't be used."""
     params = load_dance_params()
-    features = params.features
-    settings = ExtractionSettings(
-        fps=features.fps,
-        n_mfcc=features.n_mfcc,
-        detect_every=features.detect_every,
-        smooth_cutoff=features.smooth_cutoff,
-        max_gap_s=features.max_gap,
-        min_length_s=features.min_length,
-        min_detected=features.min_detected,
-    )
+    from dancing.clips import build, report
+    from dancing.clips.extraction import ExtractionSettings, extract_folder
+    from dancing.tracking import cache_dir, stage_run
+
     with stage_run("extract_features", params) as run:
         cache = cache_dir() / "features"
-        reports = extract_folder(params.data.clips, OUT, settings, cache, scheduler=features.cluster)
+        reports = extract_folder(
+            params.data.clips, OUT, ExtractionSettings.of(params.features), cache, scheduler=params.features.cluster
+        )
         build.write_report(OUT, reports)
         write_text(OUT / "report.html", report.page(reports, OUT))
         for line in report.lines(reports):
@@ -45,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    launch(main)

@@ -2,18 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dancing.errors import exit_on_user_error
 from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
-from dancing.render import plots
-from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import NOTHING, ResumeStates, file_digest, train_nothing
-from dancing.training.compute import Compute
-from dancing.training.epochs import Epoch, History
-from dancing.training.gan_loop import train_gan
-from dancing.training.processes import join_processes
+from stages import launch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dancing.tracking import StageRun
+    from dancing.training.checkpoints import ResumeStates
+    from dancing.training.epochs import Epoch, History
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/gan")
 CURVES, PLOTS = Path("metrics/curves/gan.csv"), Path("plots/train_gan")
@@ -26,6 +25,10 @@ BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 def main() -> None:
     """Train the GAN of the system that params.yaml is for."""
     params = load_params()
+    from dancing.tracking import cache_dir, stage_run
+    from dancing.training.checkpoints import ResumeStates
+    from dancing.training.processes import join_processes
+
     join_processes(params.train.processes)
     with stage_run("train_gan", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
@@ -34,11 +37,16 @@ def main() -> None:
             train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
+def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None:
     """Train `gan.model` on the images of one subject, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
     from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
+    from dancing.render import plots
+    from dancing.tracking import tensor_signature
+    from dancing.training.checkpoints import NOTHING, file_digest, train_nothing
+    from dancing.training.compute import Compute
+    from dancing.training.gan_loop import train_gan
 
     gan, compute, digest = params.gan, Compute.pick(params.train), file_digest(DATASET)
     if gan.model == "none":
@@ -48,7 +56,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
     (OUT / NOTHING).unlink(missing_ok=True)
     shutil.rmtree(OUT / "dense", ignore_errors=True)
 
-    def on_epoch(epoch: Epoch) -> None:
+    def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         _log_samples(run, epoch.number, plots.sample_grid(epoch.samples()))
 
@@ -74,7 +82,7 @@ def _baseline(gan: Gan) -> Gan:
     return gan.model_copy(update={**BASELINE, "epochs": BASELINE_EPOCHS, "steps_per_epoch": steps})
 
 
-def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
+def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -> None:
     """Train the GAN of an image system; if its output is a parametric tanh, also one with a plain tanh to compare.
 
     Raises:
@@ -83,13 +91,18 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.gan_task import build_task
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
+    from dancing.render import plots
+    from dancing.tracking import tensor_signature
+    from dancing.training.checkpoints import file_digest, train_nothing
+    from dancing.training.compute import Compute
+    from dancing.training.gan_loop import train_gan
 
     gan, compute = params.gan, Compute.pick(params.train)
     if gan is None:
         train_nothing(OUT, PLOTS, CURVES, "gan is null: no GAN is trained")
         return
 
-    def on_epoch(epoch: Epoch) -> None:
+    def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         _log_samples(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
 
@@ -109,12 +122,16 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
         run.model(NoiseToImageModule(sampler), "noise_to_pictures", signature)
 
 
-def _log_samples(run: StageRun, epoch: int, sheet: np.ndarray) -> None:
+def _log_samples(run: "StageRun", epoch: int, sheet: "np.ndarray") -> None:
+    from dancing.render import plots
+
     plots.save_picture(PLOTS / "samples.png", sheet)
     run.image(sheet, "samples", epoch)
 
 
-def _log_losses(run: StageRun, losses: History, model: str) -> None:
+def _log_losses(run: "StageRun", losses: "History", model: str) -> None:
+    from dancing.render import plots
+
     plots.save_table(CURVES, losses)
     plots.save_figure(PLOTS / "curves.png", plots.curves(losses, f"train_gan: {model}"))
     run.artifact(PLOTS / "curves.png")
@@ -122,4 +139,4 @@ def _log_losses(run: StageRun, losses: History, model: str) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    launch(main)

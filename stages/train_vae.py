@@ -2,16 +2,15 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params
-from dancing.render import plots
-from dancing.tracking import StageRun, cache_dir, stage_run, tensor_signature
-from dancing.training.checkpoints import ResumeStates, file_digest, train_nothing
-from dancing.training.compute import Compute
-from dancing.training.epochs import Epoch, History
-from dancing.training.processes import join_processes
-from dancing.training.vae_loop import train_vae
+from stages import launch
+
+if TYPE_CHECKING:
+    from dancing.tracking import StageRun
+    from dancing.training.checkpoints import ResumeStates
+    from dancing.training.epochs import Epoch, History
 
 DATASET, OUT = Path("data/dataset.h5"), Path("models/vae")
 CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
@@ -24,6 +23,10 @@ BASELINE_PATIENCE = 5
 def main() -> None:
     """Train the VAE of the system that params.yaml is for."""
     params = load_params()
+    from dancing.tracking import cache_dir, stage_run
+    from dancing.training.checkpoints import ResumeStates
+    from dancing.training.processes import join_processes
+
     join_processes(params.train.processes)
     with stage_run("train_vae", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
@@ -32,24 +35,28 @@ def main() -> None:
             train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
+def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None:
     """Train `vae.model`, its flow prior, and the baseline."""
     from dancing.clips.dataset import open_dataset
     from dancing.music_to_pose.inference import MusicToPose, MusicToPoseModule
     from dancing.music_to_pose.task import build_task
     from dancing.music_to_pose.train_prior import train_prior
-    from dancing.training.checkpoints import save_checkpoint
+    from dancing.render import plots
+    from dancing.tracking import tensor_signature
+    from dancing.training.checkpoints import file_digest, save_checkpoint
+    from dancing.training.compute import Compute
+    from dancing.training.vae_loop import train_vae
 
     vae, prior, compute, digest = params.vae, params.prior, Compute.pick(params.train), file_digest(DATASET)
     with open_dataset(DATASET) as dataset:
 
-        def on_epoch(epoch: Epoch) -> None:
+        def on_epoch(epoch: "Epoch") -> None:
             run.metrics(epoch.losses | {"windows_per_s": epoch.speed}, step=epoch.number)
             if epoch.number % STRIP_INTERVAL == 1:
                 width = round(STRIP_HEIGHT * dataset.width / dataset.height)
                 run.image(plots.dance_strip(epoch.samples(), STRIP_HEIGHT, width), "dances", epoch.number)
 
-        def on_prior_epoch(epoch: Epoch) -> None:
+        def on_prior_epoch(epoch: "Epoch") -> None:
             run.metrics({f"prior_{name}": loss for name, loss in epoch.losses.items()}, step=epoch.number)
 
         shutil.rmtree(OUT / "lstm", ignore_errors=True)  # left by a run without DVC, which empties the folder itself
@@ -77,7 +84,7 @@ def train_dance(params: Params, run: StageRun, resume: ResumeStates) -> None:
         run.model(MusicToPoseModule(MusicToPose.load(OUT / "best.pt")), "song_to_poses", signature)
 
 
-def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> None:
+def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -> None:
     """Train the VAE of an image system.
 
     Raises:
@@ -86,12 +93,17 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
     from dancing.noise_to_image.vae_task import ImageVaeTask
+    from dancing.render import plots
+    from dancing.tracking import tensor_signature
+    from dancing.training.checkpoints import file_digest, train_nothing
+    from dancing.training.compute import Compute
+    from dancing.training.vae_loop import train_vae
 
     if params.vae is None:
         train_nothing(OUT, PLOTS, CURVES / "vae.csv", "vae is null: no VAE is trained")
         return
 
-    def on_epoch(epoch: Epoch) -> None:
+    def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
         sheet = plots.picture_rows({name: list(images[:12]) for name, images in epoch.samples().items()})
         plots.save_picture(PLOTS / "samples.png", sheet)
@@ -107,13 +119,15 @@ def train_images(params: ImageParams, run: StageRun, resume: ResumeStates) -> No
         run.model(NoiseToImageModule(sampler), "noise_to_pictures", signature)
 
 
-def _log_losses(run: StageRun, losses: History) -> None:
+def _log_losses(run: "StageRun", losses: "History") -> None:
     _log_curves(run, "vae", losses)
     run.headline({"vae_val_loss": min(row["val_total"] for row in losses)})
     run.artifact(OUT / "best.pt", "checkpoints")
 
 
-def _log_curves(run: StageRun, name: str, losses: History) -> None:
+def _log_curves(run: "StageRun", name: str, losses: "History") -> None:
+    from dancing.render import plots
+
     plots.save_table(CURVES / f"{name}.csv", losses)
     if losses:
         plots.save_figure(PLOTS / f"{name}.png", plots.curves(losses, f"train_vae: {name}"))
@@ -121,4 +135,4 @@ def _log_curves(run: StageRun, name: str, losses: History) -> None:
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    launch(main)

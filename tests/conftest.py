@@ -4,6 +4,7 @@ Nothing here imports librosa, MediaPipe or DVC: the training tests run without t
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -221,3 +222,40 @@ def make_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
         return open_images(tmp_path / f"{system}.h5")
 
     return make
+
+
+def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
+    sound = np.zeros(round(seconds * 44_100), np.float32)
+    for start in np.arange(every, seconds - 0.1, every):
+        sound[round(start * 44_100) :][:500] = 0.8 * np.sin(np.arange(500) / 4)
+    return sound
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are kept that were trained once for all tests here."""
+    return tmp_path_factory.mktemp("once")
+
+
+@pytest.fixture
+def models(once: Path, make_dataset, make_params) -> Path:
+    """Our models and the original ones."""
+    from recipes import train_motion, train_pose_gan
+
+    if not (once / "models").exists():
+        ours, originals = make_params(), make_params({"vae.model": "lstm", "gan.model": "dense"})
+        for params, vae, gan in ((ours, "vae", "gan"), (originals, "vae/lstm", "gan/dense")):
+            train_motion(make_dataset(), params, once / "models" / vae, once / "resume")
+            train_pose_gan(make_dataset(), params.gan, once / "models" / gan, once / "resume")
+    return once / "models"
+
+
+@pytest.fixture
+def trained(models: Path, tmp_path: Path) -> Path:
+    """A folder in which the stage render finds params and models, and a song of three seconds."""
+    from dancing.media.sound import write_audio
+
+    shutil.copytree(models, tmp_path / "models")
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
+    write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
+    return tmp_path

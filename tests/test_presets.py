@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from dancing import presets
+from dancing import cli, presets
 from dancing.params import ParamsError, load_params
 from dancing.presets import (
     PresetError,
@@ -177,8 +177,10 @@ def test_values_are_replaced_in_any_layout_or_refused():
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr("sys.argv", ["presets", *arguments])
-    presets.main()
+    monkeypatch.setattr("sys.argv", ["dancing", "preset", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.app()
+    assert ended.value.code == 0
 
 
 def test_the_command_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, smoke_params, standing
+from conftest import ROOT, clicks, standing
 from drawn_dancer import write_clip
 from PIL import Image
-from recipes import train_motion, train_pose_gan
 
 import stages.render
 from dancing.body.skeleton import PoseSpace
@@ -21,39 +20,6 @@ from dancing.media.sound import read_audio, write_audio
 from dancing.media.video import probe, read_frames
 from dancing.pose_to_image.inference import load_generator
 from dancing.render import panels, plots
-
-
-def clicks(seconds: float, every: float = 0.5) -> np.ndarray:
-    sound = np.zeros(round(seconds * 44_100), np.float32)
-    for start in np.arange(every, seconds - 0.1, every):
-        sound[round(start * 44_100) :][:500] = 0.8 * np.sin(np.arange(500) / 4)
-    return sound
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where models are kept that were trained once for all tests here."""
-    return tmp_path_factory.mktemp("once")
-
-
-@pytest.fixture
-def models(once: Path, make_dataset, make_params) -> Path:
-    """Our models and the original ones."""
-    if not (once / "models").exists():
-        ours, originals = make_params(), make_params({"vae.model": "lstm", "gan.model": "dense"})
-        for params, vae, gan in ((ours, "vae", "gan"), (originals, "vae/lstm", "gan/dense")):
-            train_motion(make_dataset(), params, once / "models" / vae, once / "resume")
-            train_pose_gan(make_dataset(), params.gan, once / "models" / gan, once / "resume")
-    return once / "models"
-
-
-@pytest.fixture
-def trained(models: Path, tmp_path: Path) -> Path:
-    """A folder in which the stage render finds params and models, and a song of three seconds."""
-    shutil.copytree(models, tmp_path / "models")
-    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
-    write_audio(tmp_path / "song.wav", clicks(3.0), 44_100)
-    return tmp_path
 
 
 def render(folder: Path, *options: str) -> subprocess.CompletedProcess:
@@ -164,6 +130,52 @@ def test_layouts(everything: Path, layout: str, song: str, size: tuple[int, int]
     said = capsys.readouterr().out
     assert "y.mp4: 24 frames, " in said
     assert ("No panel 'real': song.wav is no video of data.clips" in said) == (size[0] == 192)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shape", "layout", "size", "shown"),
+    [
+        ("portrait", "picture", (1080, 1920), (1080, 1080)),  # the pictures are squares
+        ("landscape", "side_by_side", (1920, 1080), (1920, 960)),
+        ("square", "skeleton", (1080, 1080), (1080, 1080)),
+        ("square", "comparison", (1080, 1080), (720, 392)),  # of three panels one can't be shown; with captions
+    ],
+)
+def test_formats(everything: Path, shape: str, layout: str, size: tuple[int, int], shown: tuple[int, int]):
+    video = render_here("--format", shape, "--layout", layout, "--song", "song.wav", "--seconds", "0.6")
+    info, frame = probe(video), next(read_frames(video, 30)).astype(int)
+    assert (info.width, info.height) == size
+    inside = np.abs(frame - plots.BACKGROUND).max(axis=-1) > 12
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    # Inside the panels, a skeleton doesn't reach the edges.
+    assert np.ptp(columns) < shown[0] + 8  # encoding blurs the edges
+    assert np.ptp(rows) < shown[1] + 8
+    assert abs(rows[0] + rows[-1] - size[1]) < 0.4 * shown[1]
+    if layout == "picture":
+        assert (np.ptp(columns) + 1, np.ptp(rows) + 1) == pytest.approx(shown, abs=4)
+
+
+@pytest.mark.slow
+def test_a_video_starts_within_the_song(everything: Path):
+    sound = np.concatenate([0.1 * np.sin(np.arange(44_100) / 9), clicks(2.0)])
+    write_audio("late.wav", sound.astype(np.float32), 44_100)
+    heard = read_audio(render_here("--song", "late.wav", "--start", "1", "--seconds", "1.5"), 44_100)
+    song = clicks(2.0)[: len(heard)]
+    lags = np.arange(-1500, 1501)
+    fit = [np.dot(np.roll(heard, lag)[2000:-2000], song[2000 : len(heard) - 2000]) for lag in lags]
+    assert abs(lags[int(np.argmax(fit))]) / 44_100 < 1 / 120
+    assert np.abs(heard[:10_000]).max() < 0.05  # the tone before is left out
+    with pytest.raises(UserError, match=r"late\.wav: is 3\.0 s long, render\.start is 5 s"):
+        render_here("--song", "late.wav", "--start", "5")
+    write_audio("silent.wav", np.concatenate([clicks(1.0), np.zeros(88_200, np.float32)]), 44_100)
+    with pytest.raises(UserError, match=r"silent\.wav: silence from 1\.5 s to 2\.5 s"):
+        render_here("--song", "silent.wav", "--start", "1.5", "--seconds", "1")
+    clip = render_here(
+        "--song", "data/demo/clips/a.mp4", "--start", "0.2", "--seconds", "0.2", "--layout", "comparison"
+    )
+    shown = [picture[panels.CAPTION_HEIGHT + 4 :, 4:92].mean() / 8 for picture in read_frames(clip, 30)]
+    np.testing.assert_allclose(shown, range(6, 12), atol=0.4)
 
 
 @pytest.mark.slow

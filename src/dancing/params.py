@@ -248,7 +248,9 @@ class Render(Section):
 
     song: Text
     seconds: Positive | None
+    start: NotNegative
     layout: Literal["side_by_side", "picture", "skeleton", "comparison"]
+    format: Literal["filmed", "portrait", "landscape", "square"]
     height: Annotated[int, Field(ge=64, le=4096, multiple_of=2)]
     fps: Annotated[_Number, Field(ge=1, le=120)] | None
     temperature: NotNegative

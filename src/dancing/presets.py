@@ -1,10 +1,9 @@
-"""Presets: sets of values that are applied to a params.yaml. Run as ``python -m dancing.presets NAME``.
+"""Presets: sets of values that are applied to a params.yaml. The command `dancing preset` applies them.
 
 ``presets/SYSTEM/NAME.yaml`` contains only the keys that differ from the defaults. Applying it changes these values in
 the params.yaml of the system. Everything else stays byte for byte: comments, layout and the user's edits of other keys.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dancing.errors import UserError, exit_on_user_error
+from dancing.errors import UserError
 from dancing.files import atomic_write
 
 #: The values that the active presets have replaced, one section a system. Git ignores the file; only --undo needs it.
@@ -270,38 +269,23 @@ def _record(root: Path, system: str, record: Values | None) -> None:
     _write(root / REPLACED, yaml.safe_dump({name: value for name, value in records.items() if value}))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m dancing.presets",
-        description="Apply a preset to the params.yaml of its system. Without a name: list the presets.",
-    )
-    parser.add_argument("name", nargs="?", help="a preset, such as gpu or digits/mnist")
-    parser.add_argument("--undo", action="store_true", help="undo the preset; your own edits stay")
-    return parser
-
-
-def main() -> None:
-    """Apply, undo or list presets, as the command line says.
+def run(name: str | None, undo: bool) -> None:
+    """Apply or undo a preset, or list all if `name` is None, and print what has changed.
 
     Raises:
         UserError: see `find_preset`, `apply_preset` and `undo_preset`.
     """
-    arguments = _parser().parse_args()
     root = project_root()
-    if arguments.name is None:
+    if name is None:
         for preset in list_presets(root):
             print(f"{f'{preset.system}/{preset.name}':<18}{preset.description}")
         return
-    preset = find_preset(root, arguments.name)
+    preset = find_preset(root, name)
     path = preset.params.relative_to(root)
-    changed = undo_preset(preset, root) if arguments.undo else apply_preset(preset, root)
-    print(f"{path}: preset {preset.name}{' taken back' if arguments.undo else ''}, {len(changed)} values changed")
+    changed = undo_preset(preset, root) if undo else apply_preset(preset, root)
+    print(f"{path}: preset {preset.name}{' taken back' if undo else ''}, {len(changed)} values changed")
     for key, (old, new) in changed.items():
         print(f"  {key}: {old or 'null'} -> {new or 'null'}")
-    if not arguments.undo:
-        print(f"To go back: `python -m dancing.presets --undo {arguments.name}` keeps your own edits;")
+    if not undo:
+        print(f"To go back: `dancing preset --undo {name}` keeps your own edits;")
         print(f"`git checkout {path}` restores the committed file.")
-
-
-if __name__ == "__main__":
-    exit_on_user_error(main)

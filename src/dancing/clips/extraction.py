@@ -28,6 +28,7 @@ from dancing.body import detection, mocap
 from dancing.body.detection import PoseTrack
 from dancing.body.mocap import LandmarkFileError
 from dancing.clips import cluster
+from dancing.clips.advice import advice
 from dancing.clips.listing import LANDMARK_SUFFIX, list_clips
 from dancing.errors import UserError
 from dancing.files import atomic_write
@@ -36,6 +37,7 @@ from dancing.media.audio import AudioFeatures
 from dancing.media.container import AUDIO_SUFFIXES, VIDEO_SUFFIXES, MediaError
 from dancing.media.sound import read_audio, silences
 from dancing.npz import read_npz
+from dancing.params import Features
 
 #: A larger difference in length between a song and its landmarks, in seconds, is noted in the report.
 _SAME_LENGTH_S = 1.0
@@ -58,6 +60,19 @@ class ExtractionSettings:
     max_gap_s: float  # seconds; a longer gap without a pose separates two segments
     min_length_s: float  # seconds; shorter segments are dropped
     min_detected: float  # share of the frames that must have a pose
+
+    @classmethod
+    def of(cls, features: Features) -> ExtractionSettings:
+        """The settings that the section features of params.yaml asks for."""
+        return cls(
+            fps=features.fps,
+            n_mfcc=features.n_mfcc,
+            detect_every=features.detect_every,
+            smooth_cutoff=features.smooth_cutoff,
+            max_gap_s=features.max_gap,
+            min_length_s=features.min_length,
+            min_detected=features.min_detected,
+        )
 
 
 @dataclass(frozen=True)
@@ -313,7 +328,9 @@ def extract_folder(
         if not reason:
             with atomic_write(out_dir / f"{name}.npz") as partial:
                 shutil.copyfile(cached, partial)
-            report |= ClipFeatures.load(cached).report
+            features = ClipFeatures.load(cached)
+            report |= features.report
+            report["notes"] = [*report["notes"], *advice(features.pose, report["duration"])]
         reports.append(report)
     return sorted(reports, key=lambda report: report["file"])
 

@@ -4,23 +4,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from dancing.body.skeleton import PoseSpace
 from dancing.errors import UserError
 from dancing.media.container import VIDEO_SUFFIXES
 from dancing.media.song import SOUND_RATE, Song
 from dancing.media.video_writer import VideoWriter
-from dancing.music_to_pose.inference import MusicToPose
 from dancing.params import Params
-from dancing.pose_to_image.inference import PoseToImage
 from dancing.render import panels
 from dancing.render.plots import still
 
-LSTM_BASELINE, DENSE_BASELINE = Path("models/vae/lstm/best.pt"), Path("models/gan/dense/best.pt")
+if TYPE_CHECKING:
+    from dancing.render.dance import DanceModels
+
+#: Width and height of a video, px, by `render.format`.
+FORMATS = {"portrait": (1080, 1920), "landscape": (1920, 1080), "square": (1080, 1080)}
 Panel = Iterator[np.ndarray]  # images (height, width, 3) uint8
+OnFrame = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ class DanceVideo:
     song: Song
     poses: np.ndarray  # (T, 33, 2) in [0, 1], at `fps`
     fps: float  # of the video
-    space: PoseSpace
-    image_model: PoseToImage | None  # None where gan.model is none
+    models: "DanceModels"
     params: Params
 
     @property
@@ -40,14 +42,24 @@ class DanceVideo:
         return self.params.render.layout == "comparison"
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the video, px; None where they follow from the panels."""
+        return FORMATS.get(self.params.render.format)
+
+    @property
     def height(self) -> int:
-        """Height of a panel, px."""
-        return self.params.render.height - (panels.CAPTION_HEIGHT if self.captioned else 0)
+        """Height of a panel, px: as large as all panels of the layout fit into the video."""
+        space, caption = self.models.pose_model.space, panels.CAPTION_HEIGHT if self.captioned else 0
+        if self.size is None:
+            return self.params.render.height - caption
+        width, height = self.size
+        widest = width // len(_LAYOUTS[self.params.render.layout])
+        return min(height - caption, widest * space.height // space.width) // 2 * 2
 
     @property
     def width(self) -> int:
         """Width of a panel, px."""
-        return panels.panel_width(self.space, self.height)
+        return panels.panel_width(self.models.pose_model.space, self.height)
 
     def panels(self) -> dict[str, Panel]:
         """Return the layout's panels by caption. One that can't be shown is left out, and the reason is printed.
@@ -66,14 +78,16 @@ class DanceVideo:
         return shown
 
     def images(self, shown: Mapping[str, Panel]) -> Iterator[np.ndarray]:
-        """Yield the video's images, (params.render.height, panels * width, 3) uint8."""
-        return panels.captioned(shown, self.width) if self.captioned else panels.side_by_side(shown)
+        """Yield the video's images, (height, width, 3) uint8: the panels side by side, in the middle of `size`."""
+        images = panels.captioned(shown, self.width) if self.captioned else panels.side_by_side(shown)
+        return images if self.size is None else (panels.centred(image, *self.size) for image in images)
 
-    def write(self, out: Path) -> list[np.ndarray]:
+    def write(self, out: Path, on_frame: OnFrame | None = None) -> list[np.ndarray]:
         """Write the video, and print its length and the rendering speed.
 
         Args:
             out: file to write.
+            on_frame: called after each frame with its number, from 1, and the number of all.
 
         Returns:
             `render.stills` evenly spaced images for the contact sheet.
@@ -84,15 +98,18 @@ class DanceVideo:
         render, frames, shown = self.params.render, len(self.poses), self.panels()
         on_sheet = set(np.linspace(0, frames - 1, render.stills).astype(int))
         stills, start = [], time.perf_counter()
+        width, height = self.size or (len(shown) * self.width, render.height)
         with VideoWriter(
-            out, self.fps, width=len(shown) * self.width, height=render.height, audio=self.song.sound(),
-            sample_rate=SOUND_RATE, crf=render.quality,
+            out, self.fps, width=width, height=height, audio=self.song.sound(), sample_rate=SOUND_RATE,
+            crf=render.quality,
         ) as video:  # fmt: skip
             bar = tqdm(self.images(shown), desc="render", total=frames, unit=" frames", disable=None)
             for k, image in enumerate(bar):
                 video.write(image)
                 if k in on_sheet:
                     stills.append(still(image))
+                if on_frame:
+                    on_frame(k + 1, frames)
         print(f"{out}: {frames} frames, {frames / (time.perf_counter() - start):.0f} frames/s")
         return stills
 
@@ -104,9 +121,9 @@ def _skeleton(video: DanceVideo) -> Panel:
 
 def _ours(video: DanceVideo) -> Panel:
     """The poses as images of the trained generator. Raises UserError where there is none."""
-    if video.image_model is None:
+    if video.models.image_model is None:
         raise UserError("gan.model is none, so no generator of images was trained; choose another model")
-    return panels.generated(video.poses, video.image_model, video.height, video.width)
+    return panels.generated(video.poses, video.models.image_model, video.height, video.width)
 
 
 def _real(video: DanceVideo) -> Panel:
@@ -115,13 +132,13 @@ def _real(video: DanceVideo) -> Panel:
     among = clip.parent.resolve().is_relative_to(Path(data.clips).resolve())
     if not among or clip.suffix.lower() not in VIDEO_SUFFIXES:
         raise UserError(f"{clip} is no video of data.clips ({data.clips}); set render.song or --song to one of them")
-    return panels.recording(clip, video.fps, len(video.poses), data.fit, video.height, video.width)
+    return panels.recording(clip, video.fps, len(video.poses), data.fit, video.height, video.width, video.song.start)
 
 
 def _baseline(video: DanceVideo) -> Panel:
     """Poses and images of the original models, LSTM-VAE and dense GAN. Raises UserError where they are missing."""
     try:
-        pose_model, image_model = MusicToPose.load(LSTM_BASELINE), PoseToImage.load(DENSE_BASELINE)
+        pose_model, image_model = video.models.load_baselines()
     except UserError as error:
         raise UserError(f"{error} (vae.baseline: true, gan.baseline: true)") from None
     render = video.params.render

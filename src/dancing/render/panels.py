@@ -1,6 +1,7 @@
 """Panels of a video: poses as skeletons, generated images or recorded frames, side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from dancing.body.skeleton import PoseSpace
 from dancing.media.framing import Framing
 from dancing.media.video import probe, read_frames
 from dancing.pose_to_image.inference import PoseToImage
-from dancing.render.plots import caption, draw_skeleton
+from dancing.render.plots import BACKGROUND, caption, draw_skeleton
 
 #: Height of the bar with the panels' captions, px.
 CAPTION_HEIGHT = 32
@@ -67,7 +68,7 @@ def enlarged(images: Iterable[np.ndarray], height: int, width: int) -> Iterator[
 
 
 def recording(
-    clip: Path, fps: float, frames: int, fit: Literal["letterbox", "crop"], height: int, width: int
+    clip: Path, fps: float, frames: int, fit: Literal["letterbox", "crop"], height: int, width: int, start: float = 0.0
 ) -> Iterator[np.ndarray]:
     """Return a clip's own frames.
 
@@ -78,6 +79,7 @@ def recording(
         fit: how frames of another aspect ratio are fitted.
         height: px.
         width: px.
+        start: of the first frame in the clip, s.
 
     Returns:
         Iterator of (height, width, 3) uint8.
@@ -87,7 +89,8 @@ def recording(
     """
     info = probe(clip)
     framing = Framing(info.width, info.height, width, height, fit)
-    return _repeat_last(map(framing.picture, read_frames(clip, fps)), frames)
+    shown = islice(read_frames(clip, fps), round(start * fps), None)
+    return _repeat_last(map(framing.picture, shown), frames)
 
 
 def _repeat_last(images: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
@@ -110,3 +113,14 @@ def captioned(panels: Mapping[str, Iterable[np.ndarray]], width: int) -> Iterato
     """Join panels of the same width as `side_by_side` does, with captions above: `CAPTION_HEIGHT` px higher."""
     names = np.concatenate([caption(name, CAPTION_HEIGHT, width) for name in panels], axis=1)
     return (np.concatenate([names, row]) for row in side_by_side(panels))
+
+
+def centred(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Put an image, (h, w, 3) uint8 of at most this size, into the middle of an empty one, (height, width, 3)."""
+    h, w = image.shape[:2]
+    if (h, w) == (height, width):
+        return image
+    whole = np.full((height, width, 3), BACKGROUND, np.uint8)
+    top, left = (height - h) // 2, (width - w) // 2
+    whole[top : top + h, left : left + w] = image
+    return whole

@@ -17,7 +17,7 @@ from dancing.files import atomic_write
 
 mpl.use("Agg")  # no display is needed
 _LEFT, _RIGHT, _MIDDLE = (255, 138, 76), (64, 156, 255), (232, 232, 238)
-_BACKGROUND = (18, 20, 28)
+BACKGROUND = (18, 20, 28)
 CAPTION_HEIGHT = 22  # px, of the captions above a sheet's columns
 NAME_WIDTH = 96  # px, of the captions to the left of a row of small images
 MIN_HEIGHT = 64  # px, at which small images are shown
@@ -50,14 +50,14 @@ def draw_skeleton(landmarks: np.ndarray, height: int, width: int, trail: np.ndar
     scale = 2  # antialiasing: drawn at twice the size, then halved
     pixels = np.array([width, height]) * scale
     points = landmarks * pixels
-    image = Image.new("RGB", (width * scale, height * scale), _BACKGROUND)
+    image = Image.new("RGB", (width * scale, height * scale), BACKGROUND)
     pen = ImageDraw.Draw(image)
     thick = max(height * scale // 90, 2)
     if trail is not None:
         paths = np.concatenate([trail * pixels, points[None]])
         for k, strength in enumerate(np.linspace(0.2, 1.0, len(trail))):
             for joint in _TRAILING:
-                faint = np.array(_BACKGROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
+                faint = np.array(BACKGROUND) * (1 - strength) + np.array(_colour(joint, joint)) * strength
                 _stroke(pen, paths[k, joint], paths[k + 1, joint], max(thick * 2 // 3, 1), tuple(faint.astype(int)))
     for a, b in BONES:
         _stroke(pen, points[a], points[b], thick, _colour(a, b))
@@ -93,7 +93,7 @@ def close_up(dances: Sequence[np.ndarray], width: int, height: int) -> tuple[lis
 
 def caption(text: str, height: int, width: int) -> np.ndarray:
     """Write text in the middle of an image (height, width, 3) uint8, in 20 px or as large as fits."""
-    image = Image.new("RGB", (width, height), _BACKGROUND)
+    image = Image.new("RGB", (width, height), BACKGROUND)
     size = max(min(20.0, 0.7 * height, 1.6 * width / max(len(text), 1)), 4.0)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(size)
     pen.text((width / 2, height / 2), text, fill=_MIDDLE, font=font, anchor="mm")

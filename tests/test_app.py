@@ -1,0 +1,247 @@
+"""The page of `dancing app`, driven in a real browser: a song in, a video out; errors in words; the puppet."""
+
+import json
+import shutil
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import smoke_params, standing
+from drawn_dancer import draw, write_clip
+
+from dancing.errors import UserError
+from dancing.media.sound import read_audio, write_audio
+from dancing.media.video import probe
+from dancing.params import load_params
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[app]'")
+selenium = pytest.importorskip("selenium", reason="Selenium is not installed: pip install -e '.[dev]'")
+
+from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+
+from dancing.app import page, puppet, rendering  # noqa: E402
+
+PHONE, DESKTOP = (400, 800), (1300, 1000)
+BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome", "chrome"), ("chromedriver",)
+
+
+@pytest.fixture
+def project(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the page is opened: params, models, a song and a rendered dance."""
+    monkeypatch.chdir(trained)
+    np.savez("dance.npz", landmarks=np.repeat(standing()[None], 30, axis=0), width=32, height=32)
+    return trained
+
+
+# ------------------------------------------------------------------------------------------------- behind the page
+
+
+@pytest.mark.slow
+def test_a_request_becomes_a_video(project: Path):
+    frames: list[tuple[int, int]] = []
+    values = {"song": "song.wav", "seconds": 2.0, "start": 0.5, "layout": "picture", "format": "landscape", "seed": 3}
+    done = rendering.render("models/", values, load_params(), Path("y.mp4"), lambda *frame: frames.append(frame))
+    info = probe(done.video)
+    assert (info.width, info.height, info.duration) == (1920, 1080, pytest.approx(2.0))
+    assert frames == [(k, 60) for k in range(1, 61)]
+    assert done.summary.startswith("2 s of dance, ")
+    assert "too short to say how well it follows the beat" in done.summary
+    with pytest.raises(UserError, match=r"render\.layout: expected"):
+        rendering.render("models/", values | {"layout": "all"}, load_params(), Path("y.mp4"), lambda *_: None)
+
+
+@pytest.mark.slow
+def test_the_puppets_image_follows_the_pose(project: Path):
+    params = load_params()
+    found = puppet.start(params)
+    assert (np.shape(found["poses"]), found["ratio"]) == ((30, 33, 2), 1.0)
+    image = puppet.paint(found["poses"][0], params)
+    assert image.startswith("data:image/jpeg;base64,")
+    assert puppet.paint(found["poses"][0], params) == image
+    moved = np.array(found["poses"][0])
+    moved[[15, 17, 19, 21]] -= 0.3
+    assert puppet.paint(moved.tolist(), params) != image
+    with pytest.raises(UserError, match=r"\(33, 2\)"):
+        puppet.paint([[0.0, 0.0]], params)
+    Path("dance.npz").unlink()
+    assert "dvc repro" in puppet.start(params)["error"]
+    shutil.rmtree("models")
+    assert puppet.start(params) == {"error": "models/vae/best.pt: no model is trained yet; `dvc repro` trains one"}
+
+
+# ---------------------------------------------------------------------------------------------------- in a browser
+
+
+class Browser:
+    """A page in a headless Chromium."""
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver, self.address = driver, address
+
+    def open(self, size: tuple[int, int], theme: str = "light") -> None:
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.get(f"{self.address}?__theme={theme}")
+        self.wait(lambda: self.button("Dance"))
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
+        return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: condition())
+
+    def all(self, selector: str) -> list[Any]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def button(self, text: str) -> Any:
+        return next(
+            (
+                found
+                for found in self.all("button.primary, button.secondary")
+                if found.text == text and found.is_displayed()
+            ),
+            None,
+        )
+
+    def press(self, text: str) -> None:
+        self.driver.execute_script("arguments[0].click()", self.wait(lambda: self.button(text)))
+
+    def tab(self, name: str) -> None:
+        self.driver.execute_script(
+            "[...document.querySelectorAll('button[role=tab]')].find(tab => tab.innerText === arguments[0]).click()",
+            name,
+        )
+
+    def upload(self, path: Path) -> None:
+        """Give a file to the upload that is shown."""
+        uploads = [
+            found for found in self.all("input[type=file]") if found.find_element(By.XPATH, "./..").is_displayed()
+        ]
+        uploads[0].send_keys(str(path.absolute()))
+        self.wait(lambda: "Uploading" not in self.text(), 30)
+        time.sleep(1)  # the page has then told the server
+
+    def text(self) -> str:
+        return str(self.driver.find_element(By.TAG_NAME, "body").text)
+
+    def overflow(self) -> int:
+        """By how many px the page is wider than the window."""
+        return self.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+
+    def fetched_elsewhere(self) -> list[str]:
+        """Addresses on other machines that were asked for."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        return [url for url in asked if urllib.parse.urlparse(url).hostname not in (None, "", "127.0.0.1")]
+
+
+@pytest.fixture
+def browser(project: Path) -> Iterator[Browser]:
+    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (BROWSERS, DRIVERS))
+    if binary is None or driver is None:
+        pytest.skip("no Chromium with its driver is installed (Debian: apt install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    try:
+        chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    except WebDriverException as error:
+        pytest.skip(f"Chromium does not start: {error.msg}")
+    opened, address = page.serve(load_params(), port=0, browser=False, block=False)
+    yield Browser(chromium, address)
+    chromium.quit()
+    opened.close()
+
+
+@pytest.mark.slow
+def test_a_song_on_the_page_becomes_a_video_and_another_beside_it(browser: Browser, project: Path):
+    browser.open(DESKTOP)
+    browser.upload(project / "song.wav")
+    for k, name in enumerate(("Dance", "Another seed")):
+        browser.press(name)
+        browser.wait(lambda k=k: browser.text().count("s of dance") == k + 1)
+    videos = [video.get_attribute("src") for video in browser.wait(lambda: browser.all("video"))]
+    assert len(set(videos)) == 2
+    for k, address in enumerate(videos):
+        with urllib.request.urlopen(address) as response:
+            Path(f"{k}.mp4").write_bytes(response.read())
+        info = probe(f"{k}.mp4")
+        assert (info.width, info.height, info.has_audio) == (1080, 1920, True)
+        assert info.duration == pytest.approx(3.0, abs=0.05)  # the whole song
+        assert np.abs(read_audio(f"{k}.mp4", 44_100)).max() > 0.3
+    assert len(browser.all("video ~ *, .plot-container, [data-testid=matplotlib] img, .layout img")) > 0
+    assert browser.fetched_elsewhere() == []
+
+
+@pytest.mark.slow
+def test_what_does_not_work_is_said_on_the_page(browser: Browser, project: Path):
+    browser.open(DESKTOP)
+    browser.press("Dance")
+    browser.wait(lambda: "Upload a song first, or record one." in browser.text())
+    (project / "notes.mp3").write_text("no music", encoding="utf-8")
+    browser.upload(project / "notes.mp3")
+    browser.press("Dance")
+    browser.wait(lambda: "notes.mp3: not a media file that can be read" in browser.text())
+    assert "/gradio/" not in browser.text()
+    browser.open(DESKTOP)
+    write_audio(project / "silence.wav", np.zeros(90_000, np.float32), 44_100)
+    browser.upload(project / "silence.wav")
+    browser.press("Dance")
+    browser.wait(lambda: "silence.wav: its first 20 s are silence" in browser.text())
+
+
+@pytest.mark.slow
+def test_the_puppet_is_dragged_and_its_image_follows(browser: Browser):
+    browser.open(DESKTOP)
+    browser.tab("Puppet")
+    image = browser.wait(lambda: next(iter(browser.all("#puppet img[src]")), None))
+    browser.wait(lambda: len(browser.all("#puppet circle")) == 14)
+    before = browser.wait(lambda: image.get_attribute("src"))
+    wrist = next(c for c in browser.all("#puppet circle") if c.get_attribute("aria-label") == "left wrist")
+    at = [float(wrist.get_attribute(key)) for key in ("cx", "cy")]
+    ActionChains(browser.driver).drag_and_drop_by_offset(wrist, 40, -120).perform()
+    browser.wait(lambda: image.get_attribute("src") != before, 20)
+    moved = [float(wrist.get_attribute(key)) for key in ("cx", "cy")]
+    scale = 100 / browser.all("#puppet svg")[0].size["height"]
+    assert np.subtract(moved, at) == pytest.approx(np.array([40, -120]) * scale, abs=3)
+    slider = browser.all("#puppet input[type=range]")[0]
+    assert slider.get_attribute("max") == "29"
+
+
+@pytest.mark.slow
+def test_clips_are_checked_on_the_page(browser: Browser, project: Path):
+    clip = write_clip(project / "clip.mp4", [draw(k / 5) for k in range(60)])
+    browser.open(DESKTOP)
+    browser.tab("Check clips")
+    browser.upload(clip)
+    browser.press("Check")
+    report = browser.wait(lambda: next(iter(browser.all("iframe.report")), None))
+    assert "1 used, 0 skipped" in report.get_attribute("srcdoc")
+    assert "clip.mp4" in report.get_attribute("srcdoc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_phones_and_desktops(browser: Browser, theme: str):
+    for size in (PHONE, DESKTOP):
+        browser.open(size, theme)
+        for tab in ("Dance", "Check clips", "Puppet"):
+            browser.tab(tab)
+            time.sleep(0.3)
+            assert browser.overflow() <= 0, f"{tab} at {size}"
+
+
+@pytest.mark.slow
+def test_without_a_trained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "params.yaml").write_text(smoke_params(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no model is trained yet; `dvc repro` trains one"):
+        rendering.render("models/", {"song": "x.mp3"}, load_params(), Path("y.mp4"), lambda *_: None)
