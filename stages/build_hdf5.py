@@ -3,14 +3,11 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dancing.files import write_text
 from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, stage_run
 from stages import launch
-
-if TYPE_CHECKING:
-    from dancing.tracking import StageRun
 
 FEATURES, OUT, REPORT = Path("data/features"), Path("data/dataset.h5"), Path("data/report.json")
 
@@ -18,8 +15,6 @@ FEATURES, OUT, REPORT = Path("data/features"), Path("data/dataset.h5"), Path("da
 def main() -> None:
     """Build the dataset of the system that params.yaml is for."""
     params = load_params()
-    from dancing.tracking import stage_run
-
     with stage_run("build_hdf5", params) as run:
         if isinstance(params, ImageParams):
             build_images(params, run)
@@ -27,7 +22,7 @@ def main() -> None:
             build_dance(params, run)
 
 
-def build_dance(params: Params, run: "StageRun") -> None:
+def build_dance(params: Params, run: StageRun) -> None:
     """Write the audio features, poses and frames of all clips, and log the length of each part in seconds."""
     from dancing.clips.build import pieces
     from dancing.clips.dataset import open_dataset, write_dataset
@@ -42,7 +37,7 @@ def build_dance(params: Params, run: "StageRun") -> None:
             run.metrics({f"{split}_seconds": sum(map(len, dataset.split(split))) / fps})
 
 
-def build_images(params: ImageParams, run: "StageRun") -> None:
+def build_images(params: ImageParams, run: StageRun) -> None:
     """Write the images of any source, and a report of the files that were skipped."""
     from dancing.h5 import SPLITS
     from dancing.noise_to_image.dataset import open_images, write_images

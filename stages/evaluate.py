@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dancing.files import write_text
 from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, stage_run
 from stages import launch
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from dancing.clips.dataset import Dataset
     from dancing.metrics.bootstrap_cells import Row
-    from dancing.tracking import StageRun
 
 DATASET, VAE, GAN = Path("data/dataset.h5"), Path("models/vae"), Path("models/gan")
 METRICS, PLOTS = Path("metrics"), Path("plots/evaluate")
@@ -42,8 +42,6 @@ TRAVERSED, TRAVERSED_SECONDS = (-2, -1, 0, 1, 2), 10
 def main() -> None:
     """Evaluate the models of the system that params.yaml is for."""
     params = load_params()
-    from dancing.tracking import stage_run
-
     with stage_run("evaluate", params) as run:
         if isinstance(params, ImageParams):
             evaluate_generated_images(params, run)
@@ -53,11 +51,13 @@ def main() -> None:
             run.artifact(path)
 
 
-def evaluate_dance(params: Params, run: "StageRun") -> None:
+def evaluate_dance(params: Params, run: StageRun) -> None:
     """Write the motion table and the image table, their plots and the comparison video."""
     from dancing.clips.dataset import open_dataset
     from dancing.evaluation import figures, motion
     from dancing.music_to_pose.inference import MusicToPose
+    from dancing.served.dance import dance_model
+    from dancing.training.checkpoints import file_digest
 
     settings, temperature = params.evaluate, params.render.temperature
     ours = MusicToPose.load(VAE / "best.pt", params.render.guidance)
@@ -67,6 +67,8 @@ def evaluate_dance(params: Params, run: "StageRun") -> None:
     if (VAE / "lstm").exists():
         models["lstm"] = MusicToPose.load(VAE / "lstm/best.pt")
     with open_dataset(DATASET) as dataset:
+        run.dataset(DATASET, file_digest(DATASET), dataset.summary(), "evaluation")
+        run.model(dance_model(VAE, GAN, params))
         sound = figures.first_sound(dataset, Path(params.data.clips))
         result = motion.evaluate_motion(dataset, models, temperature, settings.seeds, settings.seed)
         _evaluate_images(params, run, dataset, result.dances["ours"])
@@ -81,7 +83,7 @@ def evaluate_dance(params: Params, run: "StageRun") -> None:
         figures.save_comparison(PLOTS / "comparison.mp4", dataset, result, sound)
 
 
-def _evaluate_images(params: Params, run: "StageRun", dataset: "Dataset", dances: "list[np.ndarray]") -> None:
+def _evaluate_images(params: Params, run: StageRun, dataset: "Dataset", dances: "list[np.ndarray]") -> None:
     """Write the image table and its plots; dances: generated poses (T, 33, 2) in [0, 1] for each test piece."""
     from dancing.evaluation import figures, images
     from dancing.pose_to_image.inference import PoseToImage, load_generator
@@ -107,14 +109,16 @@ def _evaluate_images(params: Params, run: "StageRun", dataset: "Dataset", dances
     figures.save_flicker(PLOTS / "flicker.png", result)
 
 
-def evaluate_generated_images(params: ImageParams, run: "StageRun") -> None:
+def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
     """Write the table of an image system and its plots."""
     from dancing.evaluation import generated, sample_sheets
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.inference import load_models
+    from dancing.training.checkpoints import file_digest
 
     settings, samplers = params.evaluate, load_models(VAE, GAN)
     with open_images(DATASET) as dataset:
+        run.dataset(DATASET, file_digest(DATASET), dataset.summary(), "evaluation")
         result = generated.evaluate_generated(
             dataset, samplers, settings.samples, settings.feature_steps, settings.seed
         )
@@ -137,7 +141,7 @@ def evaluate_generated_images(params: ImageParams, run: "StageRun") -> None:
             sample_sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], settings.seed)
 
 
-def _save_table(run: "StageRun", name: str, rows: "Mapping[str, Row]") -> None:
+def _save_table(run: StageRun, name: str, rows: "Mapping[str, Row]") -> None:
     """Write a table, and log the headline metrics of the row "ours"."""
     _write_table(name, rows)
     run.headline({metric: rows["ours"][metric]["mean"] for metric in HEADLINES[name]})

@@ -5,6 +5,7 @@ from pathlib import Path
 from dancing.errors import UserError
 from dancing.files import write_text
 from dancing.params import load_dance_params
+from dancing.tracking import cache_dir, stage_run
 from stages import launch
 
 OUT = Path("data/features")
@@ -15,7 +16,6 @@ def main() -> None:
     params = load_dance_params()
     from dancing.clips import build, report
     from dancing.clips.extraction import ExtractionSettings, extract_folder
-    from dancing.tracking import cache_dir, stage_run
 
     with stage_run("extract_features", params) as run:
         cache = cache_dir() / "features"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params, parse_params
 from dancing.render.request import check_request
+from dancing.tracking import stage_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,12 +29,10 @@ def main() -> None:
     if out not in (DANCE, WALK):  # by hand, which is no experiment
         _render(out, out.with_suffix(".png"), params)
         return
-    from dancing.tracking import stage_run
-
     with stage_run("render", params) as run:
         _render(out, SHEET, params)
-        run.artifact(out)
-        run.artifact(SHEET)
+        run.artifact(out, "videos", parent=True)
+        run.artifact(SHEET, parent=True)
 
 
 def _arguments(params: Params | ImageParams) -> tuple[Path, Params | ImageParams]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
+from dancing.tracking import StageRun, cache_dir, stage_run
 from stages import launch
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dancing.tracking import StageRun
     from dancing.training.checkpoints import ResumeStates
     from dancing.training.epochs import Epoch, History
 
@@ -25,7 +25,6 @@ BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 def main() -> None:
     """Train the GAN of the system that params.yaml is for."""
     params = load_params()
-    from dancing.tracking import cache_dir, stage_run
     from dancing.training.checkpoints import ResumeStates
     from dancing.training.processes import join_processes
 
@@ -37,13 +36,12 @@ def main() -> None:
             train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None:
+def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
     """Train `gan.model` on the images of one subject, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
-    from dancing.pose_to_image.inference import PoseToImage, PoseToImageModule
     from dancing.pose_to_image.task import build_task
     from dancing.render import plots
-    from dancing.tracking import tensor_signature
+    from dancing.served.models import tensor_model
     from dancing.training.checkpoints import NOTHING, file_digest, train_nothing
     from dancing.training.compute import Compute
     from dancing.training.gan_loop import train_gan
@@ -61,6 +59,7 @@ def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None
         _log_samples(run, epoch.number, plots.sample_grid(epoch.samples()))
 
     with open_dataset(DATASET) as dataset:
+        run.dataset(DATASET, digest, dataset.summary(), "training")
         subjects, chosen = dataset.subjects(), dataset.for_subject(gan.subject).pieces[0].subject
         if len(subjects) > 1:
             known = ", ".join(f"{subject_title(name)} ({count} images)" for name, count in subjects.items())
@@ -71,10 +70,12 @@ def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None
             baseline = _baseline(gan)
             state = resume.state("train_gan", baseline, digest, compute.name)
             train_gan(build_task(dataset, baseline, compute), baseline, OUT / "dense", state)
+        example = dataset.split("train")[0].landmarks[:2]
+        shapes = (-1, 33, 2), (-1, 3, dataset.height, dataset.width)
+        does = "Landmarks (B, 33, 2) in [0, 1] go in, images (B, 3, H, W) in [-1, 1] come out."
+        run.model(tensor_model("poses_to_pictures", OUT / "best.pt", *shapes, example, does))
         _log_losses(run, history, gan.model)
         run.headline({"gan_val_l1": min(row["val_l1"] for row in history)})
-        signature = tensor_signature((-1, 33, 2), (-1, 3, dataset.height, dataset.width))
-        run.model(PoseToImageModule(PoseToImage.load(OUT / "best.pt")), "poses_to_pictures", signature)
 
 
 def _baseline(gan: Gan) -> Gan:
@@ -82,7 +83,7 @@ def _baseline(gan: Gan) -> Gan:
     return gan.model_copy(update={**BASELINE, "epochs": BASELINE_EPOCHS, "steps_per_epoch": steps})
 
 
-def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -> None:
+def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> None:
     """Train the GAN of an image system; if its output is a parametric tanh, also one with a plain tanh to compare.
 
     Raises:
@@ -90,9 +91,9 @@ def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -
     """
     from dancing.noise_to_image.dataset import open_images
     from dancing.noise_to_image.gan_task import build_task
-    from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
+    from dancing.noise_to_image.inference import NoiseToImage
     from dancing.render import plots
-    from dancing.tracking import tensor_signature
+    from dancing.served.models import tensor_model
     from dancing.training.checkpoints import file_digest, train_nothing
     from dancing.training.compute import Compute
     from dancing.training.gan_loop import train_gan
@@ -109,27 +110,29 @@ def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -
     shutil.rmtree(OUT / "tanh", ignore_errors=True)  # left by an earlier run without DVC
     with open_images(DATASET) as dataset:
         digest = file_digest(DATASET)
+        run.dataset(DATASET, digest, dataset.summary(), "training")
         state = resume.state("train_gan", gan, digest, compute.name)
         history = train_gan(build_task(dataset, gan, compute), gan, OUT, state, on_epoch).history
         if isinstance(gan, VaeGan) and gan.baseline and gan.output != "tanh":
             baseline = gan.model_copy(update={"output": "tanh"})
             state = resume.state("train_gan", baseline, digest, compute.name)
             train_gan(build_task(dataset, baseline, compute), baseline, OUT / "tanh", state)
+        noise = NoiseToImage.load(OUT / "best.pt", "train_gan").noise(2, 0)
+        shapes = (-1, noise.shape[1]), (-1, dataset.channels, dataset.height, dataset.width)
+        does = "Noise (B, Z) goes in, images (B, C, H, W) in [-1, 1] come out."
+        run.model(tensor_model("gan_to_pictures", OUT / "best.pt", *shapes, noise, does))
         _log_losses(run, history, gan.model)
         run.headline({"gan_diversity": history[-1]["val_diversity"]})
-        sampler = NoiseToImage.load(OUT / "best.pt", "train_gan")
-        signature = tensor_signature((-1, sampler.size), (-1, dataset.channels, dataset.height, dataset.width))
-        run.model(NoiseToImageModule(sampler), "noise_to_pictures", signature)
 
 
-def _log_samples(run: "StageRun", epoch: int, sheet: "np.ndarray") -> None:
+def _log_samples(run: StageRun, epoch: int, sheet: "np.ndarray") -> None:
     from dancing.render import plots
 
     plots.save_picture(PLOTS / "samples.png", sheet)
     run.image(sheet, "samples", epoch)
 
 
-def _log_losses(run: "StageRun", losses: "History", model: str) -> None:
+def _log_losses(run: StageRun, losses: "History", model: str) -> None:
     from dancing.render import plots
 
     plots.save_table(CURVES, losses)

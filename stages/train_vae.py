@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dancing.params import ImageParams, Params, load_params
+from dancing.tracking import StageRun, cache_dir, stage_run
 from stages import launch
 
 if TYPE_CHECKING:
-    from dancing.tracking import StageRun
     from dancing.training.checkpoints import ResumeStates
     from dancing.training.epochs import Epoch, History
 
@@ -18,12 +18,13 @@ CURVES, PLOTS = Path("metrics/curves"), Path("plots/train_vae")
 STRIP_HEIGHT, STRIP_INTERVAL = 160, 10
 #: Epochs without improvement after which the baseline stops: of 40 epochs on the demo, its first was the best.
 BASELINE_PATIENCE = 5
+#: Length of the input that is kept with the model as an example.
+EXAMPLE_FRAMES = 60
 
 
 def main() -> None:
     """Train the VAE of the system that params.yaml is for."""
     params = load_params()
-    from dancing.tracking import cache_dir, stage_run
     from dancing.training.checkpoints import ResumeStates
     from dancing.training.processes import join_processes
 
@@ -35,20 +36,20 @@ def main() -> None:
             train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None:
+def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
     """Train `vae.model`, its flow prior, and the baseline."""
     from dancing.clips.dataset import open_dataset
-    from dancing.music_to_pose.inference import MusicToPose, MusicToPoseModule
     from dancing.music_to_pose.task import build_task
     from dancing.music_to_pose.train_prior import train_prior
     from dancing.render import plots
-    from dancing.tracking import tensor_signature
+    from dancing.served.models import tensor_model
     from dancing.training.checkpoints import file_digest, save_checkpoint
     from dancing.training.compute import Compute
     from dancing.training.vae_loop import train_vae
 
     vae, prior, compute, digest = params.vae, params.prior, Compute.pick(params.train), file_digest(DATASET)
     with open_dataset(DATASET) as dataset:
+        run.dataset(DATASET, digest, dataset.summary(), "training")
 
         def on_epoch(epoch: "Epoch") -> None:
             run.metrics(epoch.losses | {"windows_per_s": epoch.speed}, step=epoch.number)
@@ -78,23 +79,24 @@ def train_dance(params: Params, run: "StageRun", resume: "ResumeStates") -> None
             baseline = vae.model_copy(update={"model": "lstm", "patience": patience})
             state = resume.state("train_vae", baseline, digest, compute.name)
             train_vae(build_task(dataset, baseline, compute), baseline, OUT / "lstm", state)
+        example = dataset.split("train")[0].audio[None, :EXAMPLE_FRAMES]
+        shapes = (-1, -1, example.shape[-1]), (-1, -1, 33, 2)
+        does = "Audio features (B, T, F), not standardised, go in, landmarks (B, T, 33, 2) in [0, 1] come out."
+        run.model(tensor_model("song_to_poses", OUT / "best.pt", *shapes, example, does))
         _log_losses(run, trained.history)
-        features = len(dataset.audio_mean)
-        signature = tensor_signature((-1, -1, features), (-1, -1, 33, 2))
-        run.model(MusicToPoseModule(MusicToPose.load(OUT / "best.pt")), "song_to_poses", signature)
 
 
-def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -> None:
+def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> None:
     """Train the VAE of an image system.
 
     Raises:
         UserError: where params.yaml has no section vae.
     """
     from dancing.noise_to_image.dataset import open_images
-    from dancing.noise_to_image.inference import NoiseToImage, NoiseToImageModule
+    from dancing.noise_to_image.inference import NoiseToImage
     from dancing.noise_to_image.vae_task import ImageVaeTask
     from dancing.render import plots
-    from dancing.tracking import tensor_signature
+    from dancing.served.models import tensor_model
     from dancing.training.checkpoints import file_digest, train_nothing
     from dancing.training.compute import Compute
     from dancing.training.vae_loop import train_vae
@@ -111,21 +113,24 @@ def train_images(params: ImageParams, run: "StageRun", resume: "ResumeStates") -
 
     compute = Compute.pick(params.train)
     with open_images(DATASET) as dataset:
-        state = resume.state("train_vae", params.vae, file_digest(DATASET), compute.name)
+        digest = file_digest(DATASET)
+        run.dataset(DATASET, digest, dataset.summary(), "training")
+        state = resume.state("train_vae", params.vae, digest, compute.name)
         trained = train_vae(ImageVaeTask(dataset, params.vae, compute), params.vae, OUT, state, on_epoch)
+        noise = NoiseToImage.load(OUT / "best.pt", "train_vae").noise(2, 0)
+        shapes = (-1, noise.shape[1]), (-1, dataset.channels, dataset.height, dataset.width)
+        does = "Noise (B, Z) goes in, images (B, C, H, W) in [-1, 1] come out."
+        run.model(tensor_model("vae_to_pictures", OUT / "best.pt", *shapes, noise, does))
         _log_losses(run, trained.history)
-        sampler = NoiseToImage.load(OUT / "best.pt", "train_vae")
-        signature = tensor_signature((-1, sampler.size), (-1, dataset.channels, dataset.height, dataset.width))
-        run.model(NoiseToImageModule(sampler), "noise_to_pictures", signature)
 
 
-def _log_losses(run: "StageRun", losses: "History") -> None:
+def _log_losses(run: StageRun, losses: "History") -> None:
     _log_curves(run, "vae", losses)
     run.headline({"vae_val_loss": min(row["val_total"] for row in losses)})
     run.artifact(OUT / "best.pt", "checkpoints")
 
 
-def _log_curves(run: "StageRun", name: str, losses: "History") -> None:
+def _log_curves(run: StageRun, name: str, losses: "History") -> None:
     from dancing.render import plots
 
     plots.save_table(CURVES / f"{name}.csv", losses)

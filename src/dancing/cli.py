@@ -127,6 +127,65 @@ def page(
     serve(params, port, browser)
 
 
+@app.command()
+def ui(
+    port: Annotated[int | None, typer.Option(help="Port; 5000 by default, or one that is free.")] = None,
+) -> None:
+    """Open MLflow on this project's runs: their figures, videos and models.
+
+    dancing ui
+    """
+    os.chdir(presets.project_root())
+    params = load_params()
+    from dancing.mlflow_ui import serve
+
+    serve(params.mlflow.experiment, port)
+
+
+@app.command()
+def promote(
+    run: Annotated[
+        str | None,
+        typer.Argument(help="Run in MLflow, by id or name, or an experiment; the newest by default."),
+    ] = None,
+) -> None:
+    """Make the model of a run the champion: models:/dance@champion.
+
+    dancing promote wider
+    """
+    _dance_project()
+    from dancing import registry
+
+    print(registry.promote(run))
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="A run in MLflow, an experiment, models:/dance@champion, or models/.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    song: Annotated[Path | None, typer.Option(help="Any file with sound; render.song by default.", **_EXISTING)] = None,
+    out: Annotated[Path, typer.Option(help="Video to write.", **_EXISTING)] = Path("compare.mp4"),
+    seconds: Annotated[float | None, typer.Option(help="Length of the video.")] = None,
+) -> None:
+    """Show the dances of two models to the same song, side by side.
+
+    dancing compare models/ wider --song song.mp3
+    """
+    from dancing.render.request import check_request
+
+    params = _dance_project()
+    chosen = {"song": None if song is None else str(song), "seconds": seconds}
+    render = with_render(params, {key: value for key, value in chosen.items() if value is not None}).render
+    check_request(out, render.song)
+    if first == second:
+        raise UserError(f"{first} is compared with itself; give two")
+    from dancing.render.comparison import write_comparison
+    from dancing.trained import source_of
+
+    sides = {name: load_dance_models(source_of(name), render.guidance) for name in (first, second)}
+    write_comparison(out, sides, render)
+
+
 def with_render(params: Params, values: dict[str, Any]) -> Params:
     """Return params with other values in the section render.
 

@@ -35,7 +35,22 @@ def load_dance_models(source: str, guidance: float) -> "DanceModels":
 
 def list_models() -> list[str]:
     """The sources that `load_dance_models` takes now: the models here, and those with an alias in MLflow."""
-    return [HERE]
+    from dancing.registry import aliases
+
+    return [HERE, *aliases()]
+
+
+def source_of(name: str) -> str:
+    """The source of models that a name stands for: `HERE`, the URI of a model, or a run in MLflow.
+
+    Raises:
+        UserError: there is no such run, or it made no dance.
+    """
+    if name == HERE or name.startswith("models:/"):
+        return name
+    from dancing.registry import find_run, model_of, open_store
+
+    return model_of(find_run(open_store(), name))
 
 
 @lru_cache(maxsize=2)

@@ -199,6 +199,13 @@ class Dataset:
         """The pieces of this part."""
         return [piece for piece in self.pieces if piece.split == split]
 
+    def summary(self) -> dict[str, Any]:
+        """The clips, and the length of each part in seconds."""
+        return {
+            "clips": sorted({piece.clip for piece in self.pieces}),
+            "seconds": {split: round(sum(map(len, self.split(split))) / self.fps, 1) for split in SPLITS},
+        }
+
     def has_frames(self, piece: Piece) -> bool:
         """Whether the piece has frames (its clip is a video)."""
         return "frames" in self._file[piece.name]

@@ -12,7 +12,7 @@ Nothing here imports OpenCV or Pillow: a machine that only trains need not have 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -127,6 +127,11 @@ class ImageDataset:
     def count(self, split: Split) -> int:
         """Return N, the number of images of a part."""
         return len(self.stored(split))
+
+    def summary(self) -> dict[str, Any]:
+        """The number of images of each part, and their size."""
+        size = {"height": self.height, "width": self.width, "channels": self.channels}
+        return {"images": {split: self.count(split) for split in SPLITS}, **size}
 
     def stored(self, split: Split) -> h5py.Dataset:
         """Return the images of a part, (N, height, width, channels) uint8, which are read from the file when sliced."""
