@@ -74,7 +74,7 @@ def using(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(before or "")  # "": the default again
         if before is None:
             os.environ.pop(_URI, None)
 

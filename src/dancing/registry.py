@@ -34,12 +34,10 @@ def open_store() -> "MlflowClient":
         UserError: there is no store yet.
     """
     uri = store_uri()
-    import mlflow
+    import dancing.mlflow_store  # noqa: F401, I001  (first: it silences MLflow)
+    from mlflow.tracking import MlflowClient
 
-    import dancing.mlflow_store  # noqa: F401  (silences MLflow)
-
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient(uri)
+    return MlflowClient(uri)
 
 
 def find_run(client: "MlflowClient", name: str | None) -> "Run":
@@ -100,7 +98,7 @@ def promote(name: str | None) -> str:
     uri = model_of(run)
     model_id = uri.removeprefix("models:/")
     versions = client.search_model_versions(f"name = '{NAME}'")
-    version = next((version for version in versions if version.model_id == model_id), None)
+    version = next((version for version in versions if model_id in (version.model_id, Path(version.source).name)), None)
     if version is None:
         with using(store_uri()):
             version = mlflow.register_model(uri, NAME)
