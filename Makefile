@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo app test test-fast ui setup check audit bench ci hooks docs docs-check results readme-picture clean
+.PHONY: demo app test test-fast ui setup check audit bench ci hooks docs docs-check plots results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -56,10 +56,13 @@ hooks: .venv/installed-dev
 	@$(BIN)/pre-commit install
 
 ui: .venv/installed
-	@echo 'MLflow: http://localhost:5000/#/experiments?workflowType=machine_learning'
-	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+	@$(BIN)/dancing ui
 
 setup: .venv/installed
+
+# DVC's plots, in dvc_plots/, without a network; ARGS="HEAD wider" compares revisions or experiments.
+plots: .venv/installed-plots
+	@$(BIN)/python -m docgen.plots_page $(ARGS)
 
 # The website, in site/, with everything in it that is generated brought up to date.
 docs: .venv/installed-docs
@@ -72,6 +75,7 @@ docs-check: .venv/installed-docs
 	@$(BIN)/python -m docgen.check $(if $(RUN),--run $(RUN))
 
 results: .venv/installed
+	@$(BIN)/python -m docgen.record
 	@$(BIN)/python -m docgen.fill --only value table
 
 # The README's moving picture, from the demo's video.
@@ -102,6 +106,11 @@ readme-picture: .venv/installed
 .venv/installed-bench: pyproject.toml requirements.lock
 	@$(MAKE) -s .venv/installed
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[bench]"
+	@touch $@
+
+.venv/installed-plots: pyproject.toml requirements.lock
+	@$(MAKE) -s .venv/installed
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[plots]"
 	@touch $@
 
 .venv/installed-audit: pyproject.toml requirements.lock

@@ -2,8 +2,7 @@
 
 Sources, by the first part of a path such as ``dance.motion.ours.f1`` or ``mnist.rows.gan.classifier_score``:
 
-- ``dance.motion`` and ``dance.image``, ``digits``, ``faces``, ``param_tanh``: metrics/*.json and
-  pipelines/*/metrics/generated.json, as the stage `evaluate` writes them;
+- ``dance.motion`` and ``dance.image``, ``digits``, ``faces``, ``param_tanh``: docgen/measured/*.json, see `record`;
 - any other name: the ``values`` of benchmarks/results/NAME.json, a record of a benchmark or a longer run.
 
 The table ``goals`` is `benchmarks.goals`.
@@ -18,9 +17,9 @@ from typing import Any
 
 from benchmarks import goals
 from docgen import ROOT
+from docgen.record import MEASURED
 
 RECORDS = Path("benchmarks/results")
-SYSTEMS = ("digits", "faces", "param_tanh")  # folders in pipelines/
 NONE = "-"
 
 
@@ -31,8 +30,7 @@ def sources(root: Path = ROOT) -> dict[str, Any]:
     def read(path: Path) -> Any:
         return json.loads((root / path).read_text(encoding="utf-8"))
 
-    found: dict[str, Any] = {"dance": {name: read(Path(f"metrics/{name}.json")) for name in ("motion", "image")}}
-    found |= {name: read(Path(f"pipelines/{name}/metrics/generated.json")) for name in SYSTEMS}
+    found: dict[str, Any] = {path.stem: read(path)["rows"] for path in sorted((root / MEASURED).glob("*.json"))}
     for path in sorted((root / RECORDS).glob("*.json")):
         found[path.stem] = read(path.relative_to(root))["values"]
     return found

@@ -7,22 +7,19 @@ from pathlib import Path
 from dancing.files import write_text
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, stage_run
-from stages import launch
+from stages import Made, launch
 
 FEATURES, OUT, REPORT = Path("data/features"), Path("data/dataset.h5"), Path("data/report.json")
 
 
-def main() -> None:
+def main() -> Made:
     """Build the dataset of the system that params.yaml is for."""
     params = load_params()
     with stage_run("build_hdf5", params) as run:
-        if isinstance(params, ImageParams):
-            build_images(params, run)
-        else:
-            build_dance(params, run)
+        return build_images(params, run) if isinstance(params, ImageParams) else build_dance(params, run)
 
 
-def build_dance(params: Params, run: StageRun) -> None:
+def build_dance(params: Params, run: StageRun) -> Made:
     """Write the audio features, poses and frames of all clips, and log the length of each part in seconds."""
     from dancing.clips.build import pieces
     from dancing.clips.dataset import open_dataset, write_dataset
@@ -33,11 +30,12 @@ def build_dance(params: Params, run: StageRun) -> None:
     attributes = {"fps": fps, "n_mfcc": params.features.n_mfcc, **shape}
     write_dataset(OUT, attributes, pieces(FEATURES, params.data, fps))
     with open_dataset(OUT) as dataset:
-        for split in SPLITS:
-            run.metrics({f"{split}_seconds": sum(map(len, dataset.split(split))) / fps})
+        seconds = {split: sum(map(len, dataset.split(split))) / fps for split in SPLITS}
+    run.metrics({f"{split}_seconds": length for split, length in seconds.items()})
+    return Made(str(OUT), ", ".join(f"{split} {length:.0f} s" for split, length in seconds.items()))
 
 
-def build_images(params: ImageParams, run: StageRun) -> None:
+def build_images(params: ImageParams, run: StageRun) -> Made:
     """Write the images of any source, and a report of the files that were skipped."""
     from dancing.h5 import SPLITS
     from dancing.noise_to_image.dataset import open_images, write_images
@@ -53,8 +51,9 @@ def build_images(params: ImageParams, run: StageRun) -> None:
     run.artifact(REPORT)
     run.metrics({"pictures_used": report.used, "files_skipped": len(report.skipped)})
     with open_images(OUT) as dataset:
-        for split in SPLITS:
-            run.metrics({f"{split}_pictures": dataset.count(split)})
+        counts = {split: dataset.count(split) for split in SPLITS}
+    run.metrics({f"{split}_pictures": count for split, count in counts.items()})
+    return Made(str(OUT), ", ".join(f"{split} {count} images" for split, count in counts.items()))
 
 
 if __name__ == "__main__":

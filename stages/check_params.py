@@ -17,9 +17,20 @@ OUT = Path("data/params_checked.txt")
 def main() -> None:
     """Check the values, and that the dancer is one of those who have clips."""
     params = load_params()
-    if isinstance(params, Params) and params.gan.model != "none":
-        check_subject(Path(params.data.clips), params.gan.subject)
+    if isinstance(params, Params):
+        check_clips(Path(params.data.clips))
+        if params.gan.model != "none":
+            check_subject(Path(params.data.clips), params.gan.subject)
     write_text(OUT, "All values were valid.\n")
+
+
+def check_clips(clips: Path) -> None:
+    """Raise UserError if there is no file in data.clips."""
+    if not any(path.is_file() and not path.name.startswith(".") for path in clips.rglob("*")):
+        raise UserError(
+            f"data.clips: {clips} is empty; put videos of a dancer with their music into it (docs/how-to/filming.md), "
+            f"and see with `dancing check {clips}` which can be used"
+        )
 
 
 def check_subject(clips: Path, subject: str | None) -> None:

@@ -6,12 +6,12 @@ from dancing.errors import UserError
 from dancing.files import write_text
 from dancing.params import load_dance_params
 from dancing.tracking import cache_dir, stage_run
-from stages import launch
+from stages import Made, launch
 
 OUT = Path("data/features")
 
 
-def main() -> None:
+def main() -> Made:
     """Extract the features of all clips, and report which of them can't be used."""
     params = load_dance_params()
     from dancing.clips import build, report
@@ -28,14 +28,14 @@ def main() -> None:
             print(line)
         run.artifact(OUT / "report.json")
         run.artifact(OUT / "report.html")
-        run.metrics(
-            {"clips_used": sum(r["used"] for r in reports), "clips_skipped": sum(not r["used"] for r in reports)}
-        )
-        if not any(r["used"] for r in reports):
+        used = sum(r["used"] for r in reports)
+        run.metrics({"clips_used": used, "clips_skipped": len(reports) - used})
+        if not used:
             why = "is there: put clips into it"
             if reports:
                 why = f"can be used; see the reasons above, or {OUT}/report.html"
             raise UserError(f"data.clips: nothing in {params.data.clips} {why}")
+        return Made(f"{OUT}, {OUT}/report.html", f"{used} of {len(reports)} files used")
 
 
 if __name__ == "__main__":

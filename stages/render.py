@@ -13,6 +13,7 @@ from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params, parse_params
 from dancing.render.request import check_request
 from dancing.tracking import stage_run
+from stages import Made, told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,18 +22,19 @@ DANCE, WALK, SHEET = Path("dance.mp4"), Path("walk.mp4"), Path("plots/render/con
 VAE, GAN = Path("models/vae"), Path("models/gan")
 
 
-def main() -> None:
+def main() -> Made | None:
     """Render the video of the system that params.yaml is for."""
     params = load_params()
     out, params = _arguments(params)
     check_request(out, params.render.song)
     if out not in (DANCE, WALK):  # by hand, which is no experiment
         _render(out, out.with_suffix(".png"), params)
-        return
+        return None
     with stage_run("render", params) as run:
         _render(out, SHEET, params)
         run.artifact(out, "videos", parent=True)
         run.artifact(SHEET, parent=True)
+    return Made(str(out), f"{params.render.seconds or 'all'} s of {params.render.song or 'no song'}")
 
 
 def _arguments(params: Params | ImageParams) -> tuple[Path, Params | ImageParams]:
@@ -100,4 +102,4 @@ def render_walk(out: Path, params: ImageParams) -> "list[np.ndarray]":
 
 
 if __name__ == "__main__":
-    exit_on_user_error(main)
+    exit_on_user_error(lambda: told("render", main))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dancing.params import Gan, ImageParams, Params, VaeGan, load_params
 from dancing.tracking import StageRun, cache_dir, stage_run
-from stages import launch
+from stages import Made, Result, launch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ BASELINE = {"model": "dense", "loss": "bce", "lr": 2e-4, "discriminator_lr": 2e-
 BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
 
 
-def main() -> None:
+def main() -> Result:
     """Train the GAN of the system that params.yaml is for."""
     params = load_params()
     from dancing.training.checkpoints import ResumeStates
@@ -31,12 +31,11 @@ def main() -> None:
     join_processes(params.train.processes)
     with stage_run("train_gan", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
-            train_images(params, run, resume)
-        else:
-            train_dance(params, run, resume)
+            return train_images(params, run, resume)
+        return train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
+def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> Result:
     """Train `gan.model` on the images of one subject, and the baseline."""
     from dancing.clips.dataset import open_dataset, subject_title
     from dancing.pose_to_image.task import build_task
@@ -49,7 +48,7 @@ def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
     gan, compute, digest = params.gan, Compute.pick(params.train), file_digest(DATASET)
     if gan.model == "none":
         train_nothing(OUT, PLOTS, CURVES, "gan.model is none: no images are generated")
-        return
+        return None
     # Left by an earlier run without DVC, which empties the folder itself.
     (OUT / NOTHING).unlink(missing_ok=True)
     shutil.rmtree(OUT / "dense", ignore_errors=True)
@@ -75,7 +74,9 @@ def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
         does = "Landmarks (B, 33, 2) in [0, 1] go in, images (B, 3, H, W) in [-1, 1] come out."
         run.model(tensor_model("poses_to_pictures", OUT / "best.pt", *shapes, example, does))
         _log_losses(run, history, gan.model)
-        run.headline({"gan_val_l1": min(row["val_l1"] for row in history)})
+        error = min(row["val_l1"] for row in history)
+        run.headline({"gan_val_l1": error})
+        return Made(str(OUT), f"mean absolute error on the validation part {error:.4f}")
 
 
 def _baseline(gan: Gan) -> Gan:
@@ -83,7 +84,7 @@ def _baseline(gan: Gan) -> Gan:
     return gan.model_copy(update={**BASELINE, "epochs": BASELINE_EPOCHS, "steps_per_epoch": steps})
 
 
-def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> None:
+def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> Result:
     """Train the GAN of an image system; if its output is a parametric tanh, also one with a plain tanh to compare.
 
     Raises:
@@ -101,7 +102,7 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
     gan, compute = params.gan, Compute.pick(params.train)
     if gan is None:
         train_nothing(OUT, PLOTS, CURVES, "gan is null: no GAN is trained")
-        return
+        return None
 
     def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
@@ -122,7 +123,9 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
         does = "Noise (B, Z) goes in, images (B, C, H, W) in [-1, 1] come out."
         run.model(tensor_model("gan_to_pictures", OUT / "best.pt", *shapes, noise, does))
         _log_losses(run, history, gan.model)
-        run.headline({"gan_diversity": history[-1]["val_diversity"]})
+        diversity = history[-1]["val_diversity"]
+        run.headline({"gan_diversity": diversity})
+        return Made(str(OUT), f"diversity {diversity:.2f}; that of real images is 1")
 
 
 def _log_samples(run: StageRun, epoch: int, sheet: "np.ndarray") -> None:

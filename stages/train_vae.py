@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dancing.params import ImageParams, Params, load_params
 from dancing.tracking import StageRun, cache_dir, stage_run
-from stages import launch
+from stages import Made, Result, launch
 
 if TYPE_CHECKING:
     from dancing.training.checkpoints import ResumeStates
@@ -22,7 +22,7 @@ BASELINE_PATIENCE = 5
 EXAMPLE_FRAMES = 60
 
 
-def main() -> None:
+def main() -> Result:
     """Train the VAE of the system that params.yaml is for."""
     params = load_params()
     from dancing.training.checkpoints import ResumeStates
@@ -31,12 +31,11 @@ def main() -> None:
     join_processes(params.train.processes)
     with stage_run("train_vae", params) as run, ResumeStates(cache_dir() / "resume") as resume:
         if isinstance(params, ImageParams):
-            train_images(params, run, resume)
-        else:
-            train_dance(params, run, resume)
+            return train_images(params, run, resume)
+        return train_dance(params, run, resume)
 
 
-def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
+def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> Result:
     """Train `vae.model`, its flow prior, and the baseline."""
     from dancing.clips.dataset import open_dataset
     from dancing.music_to_pose.task import build_task
@@ -83,10 +82,10 @@ def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> None:
         shapes = (-1, -1, example.shape[-1]), (-1, -1, 33, 2)
         does = "Audio features (B, T, F), not standardised, go in, landmarks (B, T, 33, 2) in [0, 1] come out."
         run.model(tensor_model("song_to_poses", OUT / "best.pt", *shapes, example, does))
-        _log_losses(run, trained.history)
+        return _log_losses(run, trained.history)
 
 
-def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> None:
+def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> Result:
     """Train the VAE of an image system.
 
     Raises:
@@ -103,7 +102,7 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
 
     if params.vae is None:
         train_nothing(OUT, PLOTS, CURVES / "vae.csv", "vae is null: no VAE is trained")
-        return
+        return None
 
     def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
@@ -121,13 +120,15 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
         shapes = (-1, noise.shape[1]), (-1, dataset.channels, dataset.height, dataset.width)
         does = "Noise (B, Z) goes in, images (B, C, H, W) in [-1, 1] come out."
         run.model(tensor_model("vae_to_pictures", OUT / "best.pt", *shapes, noise, does))
-        _log_losses(run, trained.history)
+        return _log_losses(run, trained.history)
 
 
-def _log_losses(run: StageRun, losses: "History") -> None:
+def _log_losses(run: StageRun, losses: "History") -> Made:
     _log_curves(run, "vae", losses)
-    run.headline({"vae_val_loss": min(row["val_total"] for row in losses)})
+    best = min(row["val_total"] for row in losses)
+    run.headline({"vae_val_loss": best})
     run.artifact(OUT / "best.pt", "checkpoints")
+    return Made(str(OUT), f"loss on the validation part {best:.3g} after {len(losses)} epochs")
 
 
 def _log_curves(run: StageRun, name: str, losses: "History") -> None:

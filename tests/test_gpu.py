@@ -101,4 +101,4 @@ def test_a_generator_renders_on_the_gpu_as_on_the_cpu(make_dataset, make_params,
     on_gpu = np.stack(list(PoseToImage.load(tmp_path / "best.pt").render(poses)))
     monkeypatch.setattr("dancing.pose_to_image.inference.pick_device", lambda: CPU)
     on_cpu = np.stack(list(PoseToImage.load(tmp_path / "best.pt").render(poses)))
-    assert np.abs(on_gpu.astype(int) - on_cpu).max() <= 2
+    assert np.abs(on_gpu.astype(int) - on_cpu).max() <= 6  # each in its own bfloat16

@@ -25,7 +25,7 @@ PIPELINES = {
 EXEMPT = {ROOT / "src/dancing" / name for name in ("params.py", "errors.py", "tracking.py", "mlflow_store.py")}
 EXEMPT |= set((ROOT / "src/dancing/served").glob("*.py"))
 DANCE_ONLY = frozenset(
-    {"build_dance", "train_dance", "evaluate_dance", "_evaluate_images", "render_dance", "_train_nothing"}
+    {"build_dance", "train_dance", "evaluate_dance", "_evaluate_images", "_write_dance_report", "render_dance"}
 )
 IMAGES_ONLY = frozenset({"build_images", "train_images", "evaluate_generated_images", "render_walk"})
 STAGES = [

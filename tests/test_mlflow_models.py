@@ -152,7 +152,7 @@ def test_tensor_models(project: Path, monkeypatch: pytest.MonkeyPatch):
     assert images.shape == (3, 3, 32, 32)
     shown = ((images[0].transpose(1, 2, 0) + 1) * 127.5).round().astype(int)
     assert models.image_model is not None
-    assert np.abs(shown - next(models.image_model.render(poses[:1]))).max() <= 1
+    assert np.abs(shown - next(models.image_model.render(poses[:1]))).max() <= 4  # which may be in bfloat16
     np.testing.assert_array_equal(loaded["poses_to_pictures"].input_example, poses)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -35,15 +36,24 @@ def test_clips_in_dance_out(project: Path, tmp_path_factory: pytest.TempPathFact
     assert len(read_audio(project / "dance.mp4", 48000)) / 48000 == pytest.approx(1.0, abs=1 / 30)
     with np.load(project / "dance.npz") as dance:
         assert dance["landmarks"].shape == (30, 33, 2)
-    motion = json.loads((project / "metrics/motion.json").read_text())
-    assert motion["real"]["magnitude"] == pytest.approx(1.0)
+    motion = json.loads((project / "reports/motion.json").read_text())
+    assert motion["real"]["magnitude"]["mean"] == pytest.approx(1.0)
     assert set(motion) >= {"ours", "real", "ours_to_other_music"}
-    assert probe(project / "plots/evaluate/comparison.mp4").has_audio
-    painted = json.loads((project / "metrics/image.json").read_text())
+    assert probe(project / "reports/comparison.mp4").has_audio
+    painted = json.loads((project / "reports/image.json").read_text())
     assert set(painted) == {
         "ours", "dense", "nearest", "reencoded", "real", "shuffled", "mean_frame", "ours_danced"
     }  # fmt: skip
     assert {"ssim_crop", "ms_ssim", "warping_ratio", "pck_20", "density", "coverage"} <= set(painted["ours"])
+    summary = json.loads((project / "metrics/summary.json").read_text())
+    assert {"magnitude", "foot_slide", "ssim_crop"} <= set(summary)
+    assert len(summary) <= 8
+    assert summary["magnitude"] == pytest.approx(motion["ours"]["magnitude"]["mean"], abs=1e-4)
+    report = (project / "reports/index.html").read_text(encoding="utf-8")
+    assert "amount of movement" in report
+    assert 'src="comparison.mp4"' in report
+    assert not re.search(r'(?:src|href)="?(?:https?:)?//', report)
+    assert "a.mp4" not in (project / "reports/model_card.md").read_text(encoding="utf-8")
     assert (project / "models/gan/dense/best.pt").is_file()
     for stage in STAGES:
         check_trace("dance", stage, json.loads((trace / f"{stage}.json").read_text(encoding="utf-8")), project)
@@ -70,7 +80,7 @@ def test_an_experiment_runs_what_depends_on_its_change_in_its_own_checkout(proje
     assert "/.dvc/tmp/exps/" in output.partition("code from ")[2].splitlines()[0]
     table = json.loads(run(project, "dvc", "exp", "show", "--json"))
     assert "wider" in json.dumps(table)
-    assert "metrics/motion.json" in run(project, "dvc", "metrics", "diff", "HEAD", "wider")
+    assert "metrics/summary.json" in run(project, "dvc", "metrics", "diff", "HEAD", "wider")
 
 
 def test_a_mistyped_value_costs_no_model(project: Path):
@@ -127,14 +137,22 @@ def test_mlflow_holds_a_parent_an_experiment_and_a_child_a_stage(project: Path):
         stage: {file.path for file in client.list_artifacts(child.info.run_id)}
         for stage, child in children[first].items()
     }
-    assert "dance.mp4" in artifacts["render"]
+    assert "videos" in artifacts["render"]
+    parent = next(run.info.run_id for run in parents.values() if run.info.run_name == first)
+    assert {file.path for file in client.list_artifacts(parent, "videos")} == {
+        "videos/comparison.mp4", "videos/dance.mp4"
+    }  # fmt: skip
+    note = parents[parent].data.tags["mlflow.note.content"]
+    assert f"get-artifact?run_uuid={parent}&path=contact_sheet.png" in note
+    assert "| magnitude |" in note
     assert {"curves.png", "checkpoints", "images"} <= artifacts["train_gan"]
     motion = ("speed", "dances", "locking", "traversal")
     pictures = {f"{name}.png" for name in (*motion, "pictures", "danced", "worst", "flicker")}
-    assert {"motion.json", "comparison.mp4", *pictures} <= artifacts["evaluate"]
+    assert {"motion.json", "index.html", "model_card.md", "videos", *pictures} <= artifacts["evaluate"]
 
     models = mlflow.search_logged_models([experiment.experiment_id], output_format="list")
-    assert {model.name for model in models} == {"song_to_poses", "poses_to_pictures"}
+    assert {model.name for model in models} == {"song_to_poses", "poses_to_pictures", "dance"}
+    assert all(model.metrics for model in models)
     image_model = next(model for model in models if model.name == "poses_to_pictures")
     predict = mlflow.pyfunc.load_model(image_model.model_uri).predict
     assert predict(np.random.rand(3, 33, 2).astype(np.float32)).shape == (3, 3, 64, 40)

@@ -37,9 +37,9 @@ def test_another_system_runs_over_the_same_stages(project: Path):
     assert ran(output) == set()
     video = probe(folder / "walk.mp4")
     assert (video.duration, video.has_audio) == (pytest.approx(1.0, abs=1 / 30), False)
-    rows = json.loads((folder / "metrics/generated.json").read_text())
+    rows = json.loads((folder / "reports/generated.json").read_text())
     assert set(rows) == {"vae", "vae_again", "gan", "real", "train", "mean_picture"}
-    assert not (project / "plots/evaluate/generated_intervals.json").exists()  # beside the dance, not in its place
+    assert not (project / "reports/generated.json").exists()  # beside the dance, not in its place
     run(project, "git", "add", "-A")
     run(project, "git", "commit", "-qm", "digits")
     output = run(
@@ -67,8 +67,8 @@ def test_dances_without_pictures(project: Path):
     with open_dataset(project / "data/dataset.h5") as dataset:
         assert {piece.split for piece in dataset.pieces} == {"train", "val", "test"}
         assert dataset.with_frames().pieces == []
-    assert "ours" in json.loads((project / "metrics/motion.json").read_text())
-    assert json.loads((project / "metrics/image.json").read_text()) == {}
+    assert "ours" in json.loads((project / "reports/motion.json").read_text())
+    assert json.loads((project / "reports/image.json").read_text()) == {}
     assert [path.name for path in (project / "models/gan").iterdir()] == ["none.txt"]
     video = probe(project / "dance.mp4")
     assert (video.width, video.height, video.has_audio) == (80, 128, True)  # one panel, the shape of data's 40 x 64

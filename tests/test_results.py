@@ -5,12 +5,18 @@ import json
 import pytest
 from conftest import ROOT
 
-from docgen import check, fill, pages, results
+from docgen import check, fill, pages, record, results
 from stages.evaluate import HEADLINES
 
 
 def test_text_and_figures_agree():
     assert fill.stale(only=("value", "table")) == []
+
+
+@pytest.mark.parametrize("name", record.PIPELINES)
+def test_the_figures_are_those_of_the_committed_models(name: str):
+    measured = json.loads((ROOT / record.MEASURED / f"{name}.json").read_text(encoding="utf-8"))
+    assert measured["reports"] == record.reports_digest(ROOT / record.PIPELINES[name][0])
 
 
 @pytest.mark.parametrize("name", check.MEASURED)

@@ -186,6 +186,28 @@ def compare(
     write_comparison(out, sides, render)
 
 
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write into.", **_EXISTING)] = Path("onnx"),
+    model: Annotated[str, typer.Option(help="models/ here, or one in MLflow such as models:/dance@champion.")] = HERE,
+) -> None:
+    """Export both models to ONNX, for songs of any length, and time them beside PyTorch.
+
+    dancing export
+    """
+    params = _dance_project()
+    for module in ("onnx", "onnxruntime", "onnxscript"):
+        _needs(module, "onnx")
+    models = load_dance_models(model, params.render.guidance)
+    from dancing.onnx_export import export
+
+    for made in export(models, out):
+        print(
+            f"{made.path}: {made.megabytes:.1f} MB, {made.onnx_fps:.0f} frames/s in onnxruntime, "
+            f"{made.torch_fps:.0f} in PyTorch"
+        )
+
+
 def with_render(params: Params, values: dict[str, Any]) -> Params:
     """Return params with other values in the section render.
 

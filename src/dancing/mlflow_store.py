@@ -147,7 +147,7 @@ class Store:
     def dataset(self, path: Path, digest: str, profile: Mapping[str, object], context: str) -> None:
         """Link both runs to a dataset file."""
         source = json.dumps({"uri": str(path.absolute())})
-        self.measured_on = Dataset(path.name, digest[:36], "local", source, profile=json.dumps(profile))
+        self.measured_on = Dataset(path.name, digest[:8], "local", source, profile=json.dumps(profile))
         linked = DatasetInput(self.measured_on, [InputTag("mlflow.data.context", context)])
         for run_id in (self.run_id, self.parent_id):
             self.client.log_inputs(run_id, datasets=[linked])
@@ -190,17 +190,13 @@ class Store:
         listed = (self.client.list_artifacts(self.parent_id, folder) for folder in (None, "videos"))
         files = {file.path for artifacts in listed for file in artifacts}
         parts = []
-        if "contact_sheet.png" in files:
-            parts.append(f"![Frames of the video](get-artifact?path=contact_sheet.png&run_uuid={self.parent_id})")
-        parts += [
-            f"[{file}](get-artifact?path={quote(file)}&run_uuid={self.parent_id})"
-            for file in sorted(files)
-            if file.endswith(".mp4")
-        ]
-        known = [name for name in _COLUMNS if name in run.data.metrics]
-        if known:
+        if known := [name for name in _COLUMNS if name in run.data.metrics]:
             values = [f"{run.data.metrics[name]:.3g}" for name in known]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in (known, ["---:"] * len(known), values)))
+        address = f"get-artifact?run_uuid={self.parent_id}&path="
+        parts += [f"[{file}]({address}{quote(file)})" for file in sorted(files) if file.endswith(".mp4")]
+        if "contact_sheet.png" in files:
+            parts.append(f"![Frames of the video]({address}contact_sheet.png)")
         parts.append(f"Commit `{run.data.tags.get(MLFLOW_GIT_COMMIT, 'unknown')}`")
         return "\n\n".join(parts)
 
@@ -265,7 +261,7 @@ def _keep_view(client: MlflowClient, experiment_id: str) -> None:
         "orderByAsc": False,
         "searchFilter": "",
         "selectedColumns": [
-            *("attributes.`Date`", "attributes.`Duration`", "attributes.`Models`", "attributes.`Dataset`"),
+            *("attributes.`Date`", "attributes.`Duration`"),
             *(f"metrics.`{name}`" for name in _COLUMNS),
         ],
     }

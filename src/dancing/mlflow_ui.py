@@ -8,6 +8,7 @@ from dancing.errors import UserError
 from dancing.registry import open_store, store_uri
 
 _PORT = 5000  # MLflow's own
+_WORKFLOW = "workflowType=machine_learning"  # otherwise MLflow opens its pages for language models
 
 
 def serve(experiment: str, port: int | None) -> None:
@@ -35,7 +36,11 @@ def address(experiment_id: str | None, port: int) -> str:
     from dancing.mlflow_store import VIEW
 
     root = f"http://127.0.0.1:{port}/#/experiments"
-    return root if experiment_id is None else f"{root}/{experiment_id}/runs?viewStateShareKey={VIEW}"
+    return (
+        f"{root}?{_WORKFLOW}"
+        if experiment_id is None
+        else f"{root}/{experiment_id}/runs?{_WORKFLOW}&viewStateShareKey={VIEW}"
+    )
 
 
 def _is_free(port: int) -> bool:

@@ -98,7 +98,9 @@ def promote(name: str | None) -> str:
     uri = model_of(run)
     model_id = uri.removeprefix("models:/")
     versions = client.search_model_versions(f"name = '{NAME}'")
-    version = next((version for version in versions if model_id in (version.model_id, Path(version.source).name)), None)
+    version = next(
+        (version for version in versions if model_id in (version.model_id, Path(version.source or "").name)), None
+    )
     if version is None:
         with using(store_uri()):
             version = mlflow.register_model(uri, NAME)

@@ -17,7 +17,7 @@ from dancing.render.dance import Dance, DanceModels, generate_dance, write_dance
 from dancing.render.layouts import OnFrame
 from dancing.trained import load_dance_models
 
-_TABLE = Path("plots/evaluate/motion_intervals.json")
+_TABLE = Path("reports/motion.json")
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,14 @@ class FlowPrior(nn.Module):
 
         Timbre is left out: with few songs, the flow would memorise the dance of each.
         """
+        beat_phase = audio[..., -self.config.beat_columns :][..., :2]
+        position = beat_grid.positions(beat_phase, self.config.latents_per_beat, self.config.fps)
+        return self.condition_at(audio, position, beat_grid.count(position))
+
+    def condition_at(self, audio: torch.Tensor, position: torch.Tensor, count: int) -> torch.Tensor:
+        """Return `condition` of songs (B, T, F) whose frames have these positions (B, T) on a grid of N points."""
         rate, beat = self.config.latents_per_beat, audio[..., -self.config.beat_columns :]
-        position = beat_grid.positions(beat[..., :2], rate, self.config.fps)
-        points = beat_grid.pool(beat, position, beat_grid.count(position))
+        points = beat_grid.pool(beat, position, count)
         seconds = max(audio.shape[1] - 1, 1) / self.config.fps
         tempo = (position[:, -1] - position[:, 0]).to(audio) / rate / seconds  # (B,) beats/s
         relative = (tempo - beat_grid.DEFAULT_TEMPO)[:, None, None]
@@ -103,7 +108,12 @@ class FlowPrior(nn.Module):
         """
         condition = self.condition(audio)
         shape = (*condition.shape[:2], self.config.latent_dim)
-        z = temperature * torch.randn(shape, generator=rng).to(audio.device)
+        noise = temperature * torch.randn(shape, generator=rng).to(audio.device)
+        return self.integrate(noise, condition, guidance)
+
+    def integrate(self, noise: torch.Tensor, condition: torch.Tensor, guidance: float) -> torch.Tensor:
+        """Return the latents (B, N, Z) that noise (B, N, Z) flows to, under conditions (B, N, C)."""
+        z = noise
         no_condition = torch.zeros_like(condition)
         for step in range(EULER_STEPS):
             time = torch.full((len(z),), step / EULER_STEPS, device=z.device)

@@ -83,7 +83,8 @@ class MotionVae(nn.Module):
         mean, log_var = self.posterior(beat_grid.take(points, kept)).chunk(2, dim=-1)
         return mean, log_var.clamp(-MAX_LOG_VARIANCE, MAX_LOG_VARIANCE)
 
-    def _decode(self, audio_code: torch.Tensor, z: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    def decode_at(self, audio_code: torch.Tensor, z: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """Return poses (B, T, D) of encoded audio (B, H, T) and latents (B, N, Z) at positions (B, T) on the grid."""
         latents = beat_grid.interpolate(z, position).mT  # (B, Z, T)
         return self.to_pose(self.decoder(torch.cat([audio_code, latents], dim=1))).mT  # (B, T, D)
 
@@ -100,7 +101,7 @@ class MotionVae(nn.Module):
         position, audio_code = self.positions(audio), self.audio_encoder(audio.mT)
         mean, log_var = self._posterior(audio_code, pose, position)
         z = mean if rng is None else reparameterize(mean, log_var, rng)
-        return self._decode(audio_code, z, position), mean, log_var
+        return self.decode_at(audio_code, z, position), mean, log_var
 
     def sample_latents(self, audio: torch.Tensor, rng: torch.Generator, temperature: float) -> torch.Tensor:
         """Return latents (B, N, Z) for songs (B, T, F), independent samples of the standard normal prior.
@@ -129,6 +130,6 @@ class MotionVae(nn.Module):
         for first in range(0, frames, block):
             start, stop = max(first - margin, 0), min(first + block + margin, frames)
             audio_code = self.audio_encoder(audio[:, start:stop].mT)
-            decoded = self._decode(audio_code, z, position[:, start:stop])
+            decoded = self.decode_at(audio_code, z, position[:, start:stop])
             poses.append(decoded[:, first - start : first - start + block][:, : frames - first])
         return torch.cat(poses, dim=1)

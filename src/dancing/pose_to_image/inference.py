@@ -14,6 +14,7 @@ from dancing.body.skeleton import Placement
 from dancing.media.pixels import to_uint8
 from dancing.pose_to_image.models import MODELS
 from dancing.training.checkpoints import NOTHING, Checkpoint, open_checkpoint
+from dancing.training.compute import multiplies_bfloat16
 from dancing.training.device import pick_device
 
 
@@ -78,9 +79,13 @@ class PoseToImage:
         # The original generator has no backgrounds: it generates the whole image.
         backgrounds: torch.Tensor | None = getattr(self.generator, "backgrounds", None)
         background = None if backgrounds is None else backgrounds[setup : setup + 1]
+        # A third faster, and different by less than a rounding of the pixels: PSNR 64 dB for the demo.
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=multiplies_bfloat16(self.device))
         for first in range(0, len(landmarks), batch):
             poses = torch.from_numpy(landmarks[first : first + batch]).to(self.device)
-            yield from to_uint8(self.generator.render(poses, background))
+            with half:
+                images = self.generator.render(poses, background)
+            yield from to_uint8(images.float())
 
 
 def _check_data(checkpoint: Checkpoint, config: Any, backgrounds: int) -> None:

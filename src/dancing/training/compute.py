@@ -35,7 +35,7 @@ class Compute:
         AMX. Others only emulate it, which is slower than float32.
         """
         device = pick_device()
-        bfloat16 = train.precision == "bf16" or (train.precision == "auto" and _multiplies_bfloat16(device))
+        bfloat16 = train.precision == "bf16" or (train.precision == "auto" and multiplies_bfloat16(device))
         return cls(device, bfloat16, train.compile)
 
     @property
@@ -63,7 +63,8 @@ def _float32(value: Any) -> Any:
     return type(value)(map(_float32, value))
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16, and not only emulates it."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -20,6 +20,10 @@ History = list[dict[str, float]]  # one dict for each epoch: "epoch" and named l
 Samples = Mapping[str, np.ndarray]  # named outputs, such as images (N, H, W, C) uint8
 
 
+#: s between two lines of progress where no bar can be shown.
+LINE_S = 30.0
+
+
 class Means:
     """Means of named scalars over the steps of an epoch.
 
@@ -207,9 +211,11 @@ class EpochRunner:
 
 
 class _Progress:
-    """A tqdm bar; silent if stderr is no terminal, and left out if tqdm is not installed."""
+    """A tqdm bar; where stderr is no terminal or tqdm is not installed, a line every half minute."""
 
     def __init__(self, label: str, epochs: int, done: int) -> None:
+        self.label, self.epochs, self.done, self.first = label, epochs, done, done
+        self.start = self.told = time.monotonic()
         try:
             from tqdm import tqdm
         except ImportError:
@@ -218,6 +224,11 @@ class _Progress:
             self.bar = tqdm(desc=label, total=epochs, initial=done, disable=rank() > 0 or None, unit="epoch")
 
     def advance(self, losses: Mapping[str, float], speed: float) -> None:
+        self.done, now = self.done + 1, time.monotonic()
+        if (self.bar is None or self.bar.disable) and rank() == 0 and now - self.told > LINE_S:
+            self.told = now
+            left = (now - self.start) / (self.done - self.first) * (self.epochs - self.done)
+            print(f"{self.label}: {self.done} of {self.epochs} epochs, at most {left:.0f} s left", flush=True)
         if self.bar is not None:
             shown = {name: f"{loss:.4g}" for name, loss in losses.items()}
             self.bar.set_postfix(shown | {"rows/s": f"{speed:.0f}"}, refresh=False)

@@ -1,0 +1,46 @@
+"""The page of `dvc plots` for the dance, in dvc_plots/, without a network. Run by `make plots`; revisions may be given.
+
+DVC's own template loads Vega, which draws the curves, from a server. Here it is part of the page.
+"""
+
+import subprocess
+import sys
+
+import vl_convert
+import yaml
+
+from docgen import ROOT
+
+TEMPLATE, OUT = ROOT / ".cache/plots_page.html", ROOT / "dvc_plots"
+
+
+def template() -> str:
+    """Return the HTML, with the places that DVC fills in braces."""
+    script = vl_convert.javascript_bundle("").replace("</script", "<\\/script")
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Plots</title>\n'
+        "<style>body { font: 15px system-ui, sans-serif; margin: 2em } img { max-width: 100% }</style>\n"
+        f"<script>(() => {{ {script} }})()</script>\n"
+        "{refresh_tag}\n<body>\n{plot_divs}\n</body></html>\n"
+    )
+
+
+def names() -> list[str]:
+    """The plots of the dance: those of the image systems have no figures where these never ran."""
+    plots = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    return [plot if isinstance(plot, str) else next(iter(plot)) for plot in plots]
+
+
+def main() -> None:
+    """Write the page of the working tree, or of the revisions on the command line."""
+    TEMPLATE.parent.mkdir(exist_ok=True)
+    TEMPLATE.write_text(template(), encoding="utf-8")
+    revisions = sys.argv[1:]
+    command = ["dvc", "plots", "diff" if revisions else "show", "-q", "--html-template", str(TEMPLATE), "-o", str(OUT)]
+    command += ["--targets", *names(), "--", *revisions] if revisions else names()
+    subprocess.run(command, cwd=ROOT, check=True)
+    print(f"Open {OUT.relative_to(ROOT)}/index.html.")
+
+
+if __name__ == "__main__":
+    main()
