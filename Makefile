@@ -1,10 +1,10 @@
 # make demo   clips in, dance.mp4 out          make test       all tests, minutes
 # make app    a page: songs in, videos out     make test-fast  those without training and clips, under a minute
-# make ui     MLflow on this project's runs
+# make ui     MLflow on this project's runs    make plots      DVC's plots, without a network
 # make setup  the environment alone            make check      lint and types
 # make docs   the documentation as a website   make results    measured figures into README.md and docs/
 # make hooks  check before each commit         make ci         check, test, docs-check: what CI runs
-# make audit  known vulnerabilities           make bench  speed and memory, in two hours
+# make audit  known vulnerabilities            make bench      speed and memory, in two hours
 # Every target sets up what it needs and can be run again at no cost.
 
 # The first Python that MediaPipe has wheels for; `make PYTHON=/path/to/python demo` to choose another.
@@ -17,12 +17,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # models are so small that a second thread costs as much as it does.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo app test test-fast ui setup check audit bench ci hooks docs docs-check plots results readme-picture clean
+.PHONY: demo app test test-fast ui setup check audit bench ci hooks docs docs-check plots screenshots results readme-picture clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
 	@$(BIN)/dvc repro
-	@echo "dance.mp4 is ready: open it. The measures are in metrics/, the runs behind them at 'make ui'."
+	@echo "dance.mp4 is ready: open it. 'make app' takes your own songs; the figures are in reports/index.html."
 
 app: .venv/installed-app
 	@$(BIN)/dancing app
@@ -63,6 +63,11 @@ setup: .venv/installed
 # DVC's plots, in dvc_plots/, without a network; ARGS="HEAD wider" compares revisions or experiments.
 plots: .venv/installed-plots
 	@$(BIN)/python -m docgen.plots_page $(ARGS)
+
+# Pictures of the page, MLflow, DVC's plots and the report, for the documentation. A Chromium must be installed.
+screenshots: .venv/installed-dev .venv/installed-plots
+	@$(BIN)/python -m docgen.plots_page
+	@$(BIN)/python -m docgen.screenshots
 
 # The website, in site/, with everything in it that is generated brought up to date.
 docs: .venv/installed-docs

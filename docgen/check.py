@@ -40,13 +40,25 @@ SECTIONS = ("data", "features", "vae", "prior", "gan", "evaluate", "render", "ml
 PARAMETER = re.compile(rf"`({'|'.join(SECTIONS)})\.(\w+)(?:: ?[^`]*)?`")
 PARAMS = ("params.yaml", *(f"pipelines/{name}/params.yaml" for name in ("digits", "faces", "param_tanh")))
 SUFFIXES = ("json", "yaml", "csv", "mp4", "npz", "png", "db")  # `render.mp4` is a file, not a parameter
-PLACEHOLDERS = ("NAME", "...", "section.key", "=/path")
+PLACEHOLDERS = ("NAME", "FOLDER", "SONG", "...", "section.key", "=/path")
 #: Pages whose figures are all generated, and what looks like a figure there but is none.
 MEASURED = ("README.md", "docs/index.md", "docs/results.md", "docs/lessons.md")
 NO_FIGURES = ("3.11 or 3.12", "0.2 torso lengths", "(1.0)", "95 %", "from -1 to -0.5")
 FIGURE = re.compile(r"\d+\.\d+|\d+ ?%")
 #: Commands that wait for somebody, need a network, or set up the environment that is running.
-BY_HAND = ("make ui", "make .venv/python", "make setup", "make demo", "make test", "python -m data.mnist", "source ")
+BY_HAND = (
+    *("make ui", "make app", "make plots", "make .venv/python", "make setup", "make demo", "make test"),
+    *(
+        "dancing app",
+        "dancing ui",
+        "dancing check data/raw",
+        "dancing promote",
+        "dancing compare",
+        "mlflow ",
+        "export ",
+    ),
+    *("python -m data.mnist", "source ", "dancing render song.mp3 --model"),
+)
 
 
 @dataclass(frozen=True)
@@ -187,6 +199,13 @@ def _fault(command: str) -> str | None:
             return _dvc_fault(arguments)
         case ["git", "checkout", path]:
             return None if (ROOT / path).exists() else f"{command}: no file {path}"
+        case ["mlflow", *arguments]:
+            help_text = _help((_tool("mlflow"), *arguments[: 2 if arguments[0] == "models" else 1]))
+            options = [word for word in arguments if word.startswith("--")]
+            missing = next((option for option in options if help_text is None or option not in help_text), None)
+            return f"{command}: no option {missing}" if missing else None
+        case ["export"]:  # its setting was taken off above
+            return None
         case ["source", ".venv/bin/activate"] | ["git", "add" | "commit", *_] | ["dask", "scheduler" | "worker", *_]:
             return None
     return f"{command}: a command that docgen/check.py doesn't know"
@@ -226,7 +245,7 @@ def _dvc_fault(arguments: list[str]) -> str | None:
         word = rest.pop(0)
         if word.startswith("-") and not re.search(rf"{word}\b", help_text):
             return f"dvc {' '.join(command)} has no option {word}"
-        if word in ("-j", "--jobs"):
+        if word in ("-j", "--jobs", "--drop"):
             rest.pop(0)
         elif word in ("-S", "--set-param"):
             overrides.append(rest.pop(0))

@@ -1,13 +1,11 @@
 """The page of `dancing app`, driven in a real browser: a song in, a video out; errors in words; the puppet."""
 
-import json
 import shutil
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,18 +18,10 @@ from dancing.media.video import probe
 from dancing.params import load_params
 
 pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[app]'")
-selenium = pytest.importorskip("selenium", reason="Selenium is not installed: pip install -e '.[dev]'")
+pytest.importorskip("selenium", reason="Selenium is not installed: pip install -e '.[dev]'")
 
-from selenium import webdriver  # noqa: E402
-from selenium.common.exceptions import WebDriverException  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
-
-from dancing.app import page, puppet, rendering  # noqa: E402
-
-PHONE, DESKTOP = (400, 800), (1300, 1000)
-BROWSERS, DRIVERS = ("chromium", "chromium-browser", "google-chrome", "chrome"), ("chromedriver",)
+from dancing.app import page, puppet, rendering
+from docgen.browser import DESKTOP, PHONE, Browser, BrowserMissingError, start_chromium
 
 
 @pytest.fixture
@@ -81,83 +71,15 @@ def test_the_puppets_image_follows_the_pose(project: Path):
 # ---------------------------------------------------------------------------------------------------- in a browser
 
 
-class Browser:
-    """A page in a headless Chromium."""
-
-    def __init__(self, driver: Any, address: str) -> None:
-        self.driver, self.address = driver, address
-
-    def open(self, size: tuple[int, int], theme: str = "light") -> None:
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.get(f"{self.address}?__theme={theme}")
-        self.wait(lambda: self.button("Dance"))
-
-    def wait(self, condition: Callable[[], Any], seconds: float = 120) -> Any:
-        return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: condition())
-
-    def all(self, selector: str) -> list[Any]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def button(self, text: str) -> Any:
-        return next(
-            (
-                found
-                for found in self.all("button.primary, button.secondary")
-                if found.text == text and found.is_displayed()
-            ),
-            None,
-        )
-
-    def press(self, text: str) -> None:
-        self.driver.execute_script("arguments[0].click()", self.wait(lambda: self.button(text)))
-
-    def tab(self, name: str) -> None:
-        self.driver.execute_script(
-            "[...document.querySelectorAll('button[role=tab]')].find(tab => tab.innerText === arguments[0]).click()",
-            name,
-        )
-
-    def upload(self, path: Path) -> None:
-        """Give a file to the upload that is shown."""
-        uploads = [
-            found for found in self.all("input[type=file]") if found.find_element(By.XPATH, "./..").is_displayed()
-        ]
-        uploads[0].send_keys(str(path.absolute()))
-        self.wait(lambda: "Uploading" not in self.text(), 30)
-        time.sleep(1)  # the page has then told the server
-
-    def text(self) -> str:
-        return str(self.driver.find_element(By.TAG_NAME, "body").text)
-
-    def overflow(self) -> int:
-        """By how many px the page is wider than the window."""
-        return self.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
-
-    def fetched_elsewhere(self) -> list[str]:
-        """Addresses on other machines that were asked for."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-        return [url for url in asked if urllib.parse.urlparse(url).hostname not in (None, "", "127.0.0.1")]
-
-
 @pytest.fixture
 def browser(project: Path) -> Iterator[Browser]:
-    binary, driver = (next(filter(None, map(shutil.which, names)), None) for names in (BROWSERS, DRIVERS))
-    if binary is None or driver is None:
-        pytest.skip("no Chromium with its driver is installed (Debian: apt install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     try:
-        chromium = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    except WebDriverException as error:
-        pytest.skip(f"Chromium does not start: {error.msg}")
+        driver = start_chromium()
+    except BrowserMissingError as error:
+        pytest.skip(str(error))
     opened, address = page.serve(load_params(), port=0, browser=False, block=False)
-    yield Browser(chromium, address)
-    chromium.quit()
+    yield Browser(driver, address)
+    driver.quit()
     opened.close()
 
 
@@ -207,7 +129,7 @@ def test_the_puppet_is_dragged_and_its_image_follows(browser: Browser):
     before = browser.wait(lambda: image.get_attribute("src"))
     wrist = next(c for c in browser.all("#puppet circle") if c.get_attribute("aria-label") == "left wrist")
     at = [float(wrist.get_attribute(key)) for key in ("cx", "cy")]
-    ActionChains(browser.driver).drag_and_drop_by_offset(wrist, 40, -120).perform()
+    browser.drag(wrist, 40, -120)
     browser.wait(lambda: image.get_attribute("src") != before, 20)
     moved = [float(wrist.get_attribute(key)) for key in ("cx", "cy")]
     scale = 100 / browser.all("#puppet svg")[0].size["height"]

@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, smoke_params
 from drawn_dancer import draw, empty_room, write_clip
 
+import stages
 from dancing import cli
 from dancing.body.detection import PoseTrack
 from dancing.clips.advice import advice
@@ -74,6 +75,30 @@ def test_help_and_refusals_come_before_slow_imports(project: Path, arguments: li
     assert (ended, names) == (status, set())
     assert message in re.sub(r"[\s│]+", " ", told)
     assert "Traceback" not in told
+
+
+def test_an_empty_folder_of_clips_says_what_to_do(project: Path):
+    params = project / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").replace("data/demo/clips", "data/raw"), encoding="utf-8")
+    (project / "data/raw/sub").mkdir(parents=True)
+    (project / "data/raw/.hidden").touch()
+    status, told, names = imported(project, "stages.check_params")
+    assert (status, names) == (1, set())
+    assert "data.clips: data/raw is empty; put videos of a dancer with their music into it" in told
+    (project / "data/raw/sub/a.mp4").touch()
+    assert imported(project, "stages.check_params")[0] == 0
+
+
+def test_a_stage_says_what_it_made_and_what_comes_next(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    stages.told("train_vae", lambda: stages.Made("models/vae", "loss 1.5"))
+    made, figure, following = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"train_vae made models/vae in \d+ s", made)
+    assert (figure, following) == ("  loss 1.5", f"  next: {stages.NEXT['train_vae']}")
+    stages.told("train_gan", lambda: None)  # nothing is trained
+    monkeypatch.setenv("RANK", "1")  # one of several processes
+    stages.told("train_vae", lambda: stages.Made("models/vae", "loss 1.5"))
+    assert capsys.readouterr().out == ""
+    assert set(stages.NEXT) == set(STAGES)
 
 
 def test_outside_the_project(tmp_path: Path):

@@ -138,3 +138,12 @@ def test_divergence_in_validation_names_the_epoch(tmp_path: Path):
 def test_divergence_without_a_good_checkpoint_names_none(tmp_path: Path):
     with pytest.raises(UserError, match=r"step 1 \(epoch 1\): total is not finite; lower lr$"):
         runner(tmp_path, 9).run(FakeTrainer([1.0], [[float("nan")]]))
+
+
+def test_progress_is_told_in_lines_where_no_bar_can_be_shown(tmp_path: Path, monkeypatch, capsys):
+    runner(tmp_path / "soon", 2).run(FakeTrainer([3.0, 2.0]))
+    assert capsys.readouterr().out == ""  # a line every half minute at most
+    monkeypatch.setattr("dancing.training.epochs.LINE_S", -1.0)
+    runner(tmp_path / "lines", 2).run(FakeTrainer([3.0, 2.0]))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["test: 1 of 2 epochs, at most 0 s left", "test: 2 of 2 epochs, at most 0 s left"]

@@ -123,7 +123,7 @@ def _result(name: str, params: Params) -> tuple[gr.Button, list[Any]]:
         button = gr.Button(name, variant="primary" if name == "Dance" else "secondary")
         video = gr.Video(label=name, interactive=False, buttons=["download"])
         summary = gr.Markdown()
-        speed = gr.Plot(label="Speed of the body over the beats", visible=False)
+        speed = gr.Plot(show_label=False, visible=False)
     return button, [video, summary, speed]
 
 

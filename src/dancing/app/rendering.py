@@ -17,6 +17,7 @@ from dancing.render.dance import Dance, DanceModels, generate_dance, write_dance
 from dancing.render.layouts import OnFrame
 from dancing.trained import load_dance_models
 
+_TITLE = "Speed of the body over the beats of the music"
 _TABLE = Path("reports/motion.json")
 
 
@@ -56,7 +57,8 @@ def _figures(dance: Dance, models: DanceModels, took: float) -> tuple[Figure, st
     visible = np.ones(dance.landmarks.shape[:2], np.float32)
     motion = prepare(dance.landmarks, visible, models.pose_model.fps, space.width, space.height)
     beats = beats_within(dance.song.beats, motion.duration)
-    figure = plots.speed_over_beats({"": {"ours": body_speed(motion)}}, {"": beats}, FPS)
+    figure = plots.speed_over_beats({_TITLE: {"ours": body_speed(motion)}}, {_TITLE: beats}, FPS)
+    figure.set_size_inches(5.5, 2.6)  # of a column
     locking = tempo_locking(locking_spectrum(motion, beats))["tempo_locking_sum"]
     tempo = f"{60 / float(np.median(np.diff(beats))):.0f} beats a minute" if len(beats) > 1 else "no beat was found"
     follows = f"tempo locking **{locking:.2f}** (chance is 1{_real_locking()})"
