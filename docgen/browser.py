@@ -86,6 +86,8 @@ class Browser:
             "[...document.querySelectorAll('button[role=tab]')].find(tab => tab.innerText === arguments[0]).click()",
             name,
         )
+        self.wait(lambda: [tab.text for tab in self.all("button[role=tab][aria-selected=true]")] == [name])
+        time.sleep(0.5)  # until its content has taken the place of the other's
 
     def upload(self, path: Path) -> None:
         """Give a file to the upload that is shown."""
