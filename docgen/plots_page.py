@@ -5,6 +5,7 @@ DVC's own template loads Vega, which draws the curves, from a server. Here it is
 
 import subprocess
 import sys
+from typing import Any
 
 import vl_convert
 import yaml
@@ -16,7 +17,8 @@ TEMPLATE, OUT = ROOT / ".cache/plots_page.html", ROOT / "dvc_plots"
 
 def template() -> str:
     """Return the HTML, with the places that DVC fills in braces."""
-    script = vl_convert.javascript_bundle().replace("</script", "<\\/script")  # type: ignore[call-arg]  # its stub is wrong
+    vega: Any = vl_convert  # whose types are wrong
+    script = vega.javascript_bundle().replace("</script", "<\\/script")
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Plots</title>\n'
         "<style>body { font: 15px system-ui, sans-serif; margin: 2em } img { max-width: 100% }</style>\n"

@@ -6,8 +6,11 @@ By hand, with another song, say:
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from dancing.errors import exit_on_user_error
 from dancing.params import ImageParams, Params, load_params, parse_params
@@ -18,6 +21,7 @@ from stages import Made, told
 if TYPE_CHECKING:
     import numpy as np
 
+SUMMARY = Path("metrics/summary.json")
 DANCE, WALK, SHEET = Path("dance.mp4"), Path("walk.mp4"), Path("plots/render/contact_sheet.png")
 VAE, GAN = Path("models/vae"), Path("models/gan")
 
@@ -34,6 +38,7 @@ def main() -> Made | None:
         _render(out, SHEET, params)
         run.artifact(out, "videos", parent=True)
         run.artifact(SHEET, parent=True)
+        run.headline(_known_figures())
     return Made(str(out), f"{params.render.seconds or 'all'} s of {params.render.song or 'no song'}")
 
 
@@ -69,6 +74,24 @@ def _render(out: Path, sheet: Path, params: Params | ImageParams) -> None:
 
     stills = render_walk(out, params) if isinstance(params, ImageParams) else render_dance(out, params)
     plots.save_picture(sheet, plots.contact_sheet(stills))
+
+
+def _known_figures() -> dict[str, float]:
+    """The figures that the stage evaluate has measured of the models in use; none if they were trained since.
+
+    An experiment that changes the video alone does not run evaluate, and would have no figures in MLflow.
+    """
+    try:
+        stages = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]
+        measured = {entry["path"]: entry["md5"] for entry in stages["evaluate"]["deps"]}
+        for stage, path in (("train_vae", VAE), ("train_gan", GAN)):
+            made = {entry["path"]: entry["md5"] for entry in stages[stage]["outs"]}
+            if made[path.as_posix()] != measured[path.as_posix()]:
+                return {}
+        figures: dict[str, float] = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    except (OSError, LookupError, TypeError, ValueError):  # a run by hand, or none of evaluate yet
+        return {}
+    return figures
 
 
 def render_dance(out: Path, params: Params) -> "list[np.ndarray]":

@@ -20,6 +20,8 @@ CURVES, PLOTS = Path("metrics/curves/gan.csv"), Path("plots/train_gan")
 #: steps costs more, in this number of epochs.
 BASELINE = {"model": "dense", "loss": "bce", "lr": 2e-4, "discriminator_lr": 2e-4, "r1_weight": 0.0}
 BASELINE_FEWER, BASELINE_EPOCHS = 12, 2
+#: Samples on the sheet that is logged after each epoch.
+SHOWN = 4
 
 
 def main() -> Result:
@@ -55,7 +57,9 @@ def train_dance(params: Params, run: StageRun, resume: "ResumeStates") -> Result
 
     def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
-        _log_samples(run, epoch.number, plots.sample_grid(epoch.samples()))
+        samples = epoch.samples()
+        some = plots.sample_grid({name: cells[:SHOWN] for name, cells in samples.items()})
+        _log_samples(run, epoch.number, plots.sample_grid(samples), some)
 
     with open_dataset(DATASET) as dataset:
         run.dataset(DATASET, digest, dataset.summary(), "training")
@@ -106,7 +110,8 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
 
     def on_epoch(epoch: "Epoch") -> None:
         run.metrics(epoch.losses | {"pictures_per_s": epoch.speed}, step=epoch.number)
-        _log_samples(run, epoch.number, plots.picture_sheet(list(epoch.samples()["generated"])))
+        images = list(epoch.samples()["generated"])
+        _log_samples(run, epoch.number, plots.picture_sheet(images), plots.picture_sheet(images[: 3 * SHOWN]))
 
     shutil.rmtree(OUT / "tanh", ignore_errors=True)  # left by an earlier run without DVC
     with open_images(DATASET) as dataset:
@@ -128,11 +133,12 @@ def train_images(params: ImageParams, run: StageRun, resume: "ResumeStates") -> 
         return Made(str(OUT), f"diversity {diversity:.2f}; that of real images is 1")
 
 
-def _log_samples(run: StageRun, epoch: int, sheet: "np.ndarray") -> None:
+def _log_samples(run: StageRun, epoch: int, sheet: "np.ndarray", some: "np.ndarray") -> None:
+    """Save the sheet of all samples, and log one with a few: MLflow shows it 256 px wide."""
     from dancing.render import plots
 
     plots.save_picture(PLOTS / "samples.png", sheet)
-    run.image(sheet, "samples", epoch)
+    run.image(some, "samples", epoch)
 
 
 def _log_losses(run: StageRun, losses: "History", model: str) -> None:

@@ -172,6 +172,8 @@ def test_two_workers_of_the_queue_share_a_new_store(project: Path, tmp_path: Pat
     client = mlflow.MlflowClient(store)
     runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
+    # evaluate did not run, but its figures are those of these models.
+    assert all("magnitude" in run.data.metrics for run in runs if "mlflow.parentRunId" not in run.data.tags)
     parents = {run.info.run_id: run.info.run_name for run in runs if "mlflow.parentRunId" not in run.data.tags}
     assert sorted(parents.values()) == ["seed-11", "seed-12"]
     children = [run for run in runs if run.info.run_id not in parents]

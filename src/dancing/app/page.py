@@ -112,9 +112,14 @@ def _dance_tab(params: Params) -> None:
         with gr.Column(scale=2, min_width=320), gr.Row():
             results = [_result("Dance", params), _result("Another seed", params)]
     asked = [song, start, seconds, layout, shape, seed, temperature, model]
+    scratch = tempfile.TemporaryDirectory(prefix="dancing_")  # for videos; it goes when the page does
     for further, (button, outputs) in enumerate(results):
         button.click(
-            functools.partial(_dance, params, further), asked, outputs, concurrency_id="work", api_visibility="private"
+            functools.partial(_dance, params, scratch, further),
+            asked,
+            outputs,
+            concurrency_id="work",
+            api_visibility="private",
         )
 
 
@@ -129,6 +134,7 @@ def _result(name: str, params: Params) -> tuple[gr.Button, list[Any]]:
 
 def _dance(
     params: Params,
+    scratch: "tempfile.TemporaryDirectory[str]",
     further: int,
     song: str | None,
     start: float,
@@ -149,7 +155,7 @@ def _dance(
     }  # fmt: skip
     progress(0, desc="Reading the song, making up the dance")
     with _plain_errors(song):
-        out = Path(tempfile.mkdtemp(prefix="dance_")) / f"{_stem(song)}_{values['seed']}.mp4"
+        out = Path(tempfile.mkdtemp(dir=scratch.name)) / f"{_stem(song)}_{values['seed']}.mp4"
         done = render(model, values, params, out, _time_left(progress))
     return str(done.video), done.summary, gr.Plot(done.speed, visible=True)
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -29,6 +30,7 @@ def dance_model(vae: Path, gan: Path, params: Params) -> ServedModel:
         description="A song goes in, a video of the dancer or the poses come out.",
         packages=SONGS,
         config={},
+        example=pd.DataFrame({"song": [params.render.song]}),
         texts={"params.yaml": yaml.safe_dump(params.model_dump(mode="json"))},
     )
 
