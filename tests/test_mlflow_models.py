@@ -43,11 +43,8 @@ def project(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DVC_ROOT", str(trained))
     monkeypatch.chdir(trained)
     (trained / "presets").mkdir()
-    uri = f"sqlite:///{trained / 'mlflow.db'}"
-    with using(uri):
-        monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the project's default is the same store
+    with using(f"sqlite:///{trained / 'mlflow.db'}"):
         yield trained
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)  # for `using`, which removes it
 
 
 def params() -> Params:
@@ -90,9 +87,11 @@ def test_a_logged_dance(project: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_champion(project: Path, monkeypatch: pytest.MonkeyPatch, capsys):
-    with pytest.raises(UserError, match=r"mlflow\.db: no run is recorded yet; `dvc repro` records one"):
-        registry.promote(None)
-    assert list_models() == ["models/"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI")
+        with pytest.raises(UserError, match=r"mlflow\.db: no run is recorded yet; `dvc repro` records one"):
+            registry.promote(None)
+        assert list_models() == ["models/"]
     evaluate(monkeypatch)
     with pytest.raises(UserError, match="nobody: no such run in MLflow; the newest ones: first"):
         registry.promote("nobody")
@@ -226,15 +225,17 @@ def test_a_copied_project_records_in_its_own_folder(project: Path, monkeypatch: 
     copy = tmp_path.parent / f"{tmp_path.name}_copy"
     shutil.copytree(project, copy)
     before = {path for path in project.rglob("*") if path.is_file() and "mlartifacts" in path.parts}
-    monkeypatch.setenv("DVC_ROOT", str(copy))
-    monkeypatch.chdir(copy)
-    Path("note.txt").write_text("x", encoding="utf-8")
-    with stage_run("render", params()) as run:
-        run.artifact(Path("note.txt"), parent=True)
-    assert list((copy / "mlartifacts").rglob("note.txt"))
-    assert before == {path for path in project.rglob("*") if path.is_file() and "mlartifacts" in path.parts}
-    shutil.rmtree(project / "mlartifacts")
-    load_dance_models(registry.model_of(registry.find_run(registry.open_store(), "first")), 1.0)  # from the copy
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI")
+        patch.setenv("DVC_ROOT", str(copy))
+        patch.chdir(copy)
+        Path("note.txt").write_text("x", encoding="utf-8")
+        with stage_run("render", params()) as run:
+            run.artifact(Path("note.txt"), parent=True)
+        assert list((copy / "mlartifacts").rglob("note.txt"))
+        assert before == {path for path in project.rglob("*") if path.is_file() and "mlartifacts" in path.parts}
+        shutil.rmtree(project / "mlartifacts")
+        load_dance_models(registry.model_of(registry.find_run(registry.open_store(), "first")), 1.0)  # from the copy
     with sqlite3.connect(copy / "mlflow.db") as database:
         assert str(project / "mlartifacts") not in "\n".join(database.iterdump())
 

@@ -69,14 +69,16 @@ def using(uri: str) -> Iterator[None]:
     """Let MLflow's functions use a store, for a `with` block. They set an environment variable, which is restored."""
     import mlflow
 
-    before = os.environ.get(_URI)
+    before, variable = mlflow.get_tracking_uri(), os.environ.get(_URI)
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before or "")  # "": the default again
-        if before is None:
+        mlflow.set_tracking_uri(before)
+        if variable is None:
             os.environ.pop(_URI, None)
+        else:
+            os.environ[_URI] = variable
 
 
 class Store:

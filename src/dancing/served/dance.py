@@ -1,6 +1,7 @@
 """The models of a dance as one model for MLflow: what is logged of it. `dance_model` loads it."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -21,22 +22,24 @@ def dance_model(vae: Path, gan: Path, params: Params) -> ServedModel:
         gan: the output folder of train_gan.
         params: all params, of which the section render has the values that a request does not give.
     """
+    # All at once: these are defaults that a request replaces, and nothing that the stage depends on.
+    values = params.model_dump(mode="json")
     image_model = NOTHING if (gan / NOTHING).exists() else "best.pt"
     return ServedModel(
         name="dance",
         script="dance_model",
         files={"vae/best.pt": vae / "best.pt", f"gan/{image_model}": gan / image_model},
-        signature=_signature(params),
+        signature=_signature(values["render"]),
         description="A song goes in, a video of the dancer or the poses come out.",
         packages=SONGS,
         config={},
-        example=pd.DataFrame({"song": [params.render.song]}),
-        texts={"params.yaml": yaml.safe_dump(params.model_dump(mode="json"))},
+        example=pd.DataFrame({"song": [values["render"]["song"]]}),
+        texts={"params.yaml": yaml.safe_dump(values)},
     )
 
 
-def _signature(params: Params) -> ModelSignature:
-    render, double, text, long = params.render, DataType.double, DataType.string, DataType.long
+def _signature(render: dict[str, Any]) -> ModelSignature:
+    double, text, long = DataType.double, DataType.string, DataType.long
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.binary, "sound", required=False), ColSpec(text, "song", required=False)]),
         outputs=Schema(
@@ -50,12 +53,12 @@ def _signature(params: Params) -> ModelSignature:
         params=ParamSchema(
             [
                 ParamSpec("output", text, "mp4"),  # or poses
-                ParamSpec("seconds", double, float(render.seconds or 20.0)),
+                ParamSpec("seconds", double, float(render["seconds"] or 20.0)),
                 ParamSpec("start", double, 0.0),
-                ParamSpec("seed", long, render.seed),
-                ParamSpec("temperature", double, float(render.temperature)),
-                ParamSpec("layout", text, render.layout),
-                ParamSpec("format", text, render.format),
+                ParamSpec("seed", long, render["seed"]),
+                ParamSpec("temperature", double, float(render["temperature"])),
+                ParamSpec("layout", text, render["layout"]),
+                ParamSpec("format", text, render["format"]),
             ]
         ),
     )
