@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -33,7 +32,6 @@ def dance_model(vae: Path, gan: Path, params: Params) -> ServedModel:
         description="A song goes in, a video of the dancer or the poses come out.",
         packages=SONGS,
         config={},
-        example=pd.DataFrame({"song": [values["render"]["song"]]}),
         texts={"params.yaml": yaml.safe_dump(values)},
     )
 

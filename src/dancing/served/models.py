@@ -34,7 +34,7 @@ class ServedModel:
         description: a sentence.
         packages: names of the distributions that it needs, in the versions that are installed here.
         config: values for the script.
-        example: an input, as `predict` takes it.
+        example: an input, as `predict` takes it. MLflow tries it when the model is logged, so it must be a small one.
         texts: path among the files of the model -> content, for files that are nowhere else.
     """
 
