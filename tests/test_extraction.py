@@ -32,6 +32,17 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+def test_paths_are_those_of_the_caller_also_in_workers_that_were_started_elsewhere(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        write_clip(Path("clips/x.mp4"), DANCE)
+        reports = extract_folder("clips", "out", SETTINGS, f"cache_{name}")
+        assert [report["reason"] for report in reports] == [""]
+        assert Path("out/x.npz").is_file()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("fps", "rows"), [(30, 36), (24, 29)])
 def test_every_array_has_a_row_a_frame(tmp_path, fps, rows):
     features = extract_clip(write_clip(tmp_path / "a.mp4", DANCE), replace(SETTINGS, fps=fps))

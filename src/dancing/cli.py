@@ -26,7 +26,8 @@ app = typer.Typer(
     `dancing render SONG`. All commands work in the project's folder and below it.
     """,
 )
-_EXISTING = {"exists": False, "resolve_path": True, "path_type": Path}
+#: A path from the folder that the command is given in.
+_PATH = {"resolve_path": True, "path_type": Path}
 
 
 def main() -> None:
@@ -37,9 +38,9 @@ def main() -> None:
 @app.command()
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(help="Folder of clips; data.clips of params.yaml by default.", **_EXISTING)
+        Path | None, typer.Argument(help="Folder of clips; data.clips of params.yaml by default.", **_PATH)
     ] = None,
-    report: Annotated[Path, typer.Option(help="Web page to write, with a picture of each clip.", **_EXISTING)] = Path(
+    report: Annotated[Path, typer.Option(help="Web page to write, with a picture of each clip.", **_PATH)] = Path(
         "check.html"
     ),
     estimate: Annotated[bool, typer.Option(help="Time some training steps, and say how long all of them take.")] = True,
@@ -72,8 +73,8 @@ def check(
 
 @app.command()
 def render(
-    song: Annotated[Path, typer.Argument(help="Any file with sound.", **_EXISTING)],
-    out: Annotated[Path, typer.Option(help="Video to write.", **_EXISTING)] = Path("my_dance.mp4"),
+    song: Annotated[Path, typer.Argument(help="Any file with sound.", **_PATH)],
+    out: Annotated[Path, typer.Option(help="Video to write.", **_PATH)] = Path("my_dance.mp4"),
     seconds: Annotated[float | None, typer.Option(help="Length of the video.")] = None,
     start: Annotated[float, typer.Option(help="Where in the song the video starts, in seconds.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Another seed gives another dance.")] = None,
@@ -163,8 +164,8 @@ def promote(
 def compare(
     first: Annotated[str, typer.Argument(help="A run in MLflow, an experiment, models:/dance@champion, or models/.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
-    song: Annotated[Path | None, typer.Option(help="Any file with sound; render.song by default.", **_EXISTING)] = None,
-    out: Annotated[Path, typer.Option(help="Video to write.", **_EXISTING)] = Path("compare.mp4"),
+    song: Annotated[Path | None, typer.Option(help="Any file with sound; render.song by default.", **_PATH)] = None,
+    out: Annotated[Path, typer.Option(help="Video to write.", **_PATH)] = Path("compare.mp4"),
     seconds: Annotated[float | None, typer.Option(help="Length of the video.")] = None,
 ) -> None:
     """Show the dances of two models to the same song, side by side.
@@ -188,7 +189,7 @@ def compare(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(help="Folder to write into.", **_EXISTING)] = Path("onnx"),
+    out: Annotated[Path, typer.Option(help="Folder to write into.", **_PATH)] = Path("onnx"),
     model: Annotated[str, typer.Option(help="models/ here, or one in MLflow such as models:/dance@champion.")] = HERE,
 ) -> None:
     """Export both models to ONNX, for songs of any length, and time them beside PyTorch.

@@ -312,7 +312,9 @@ def extract_folder(
     folder = Path(folder)
     if not folder.is_dir():
         raise MediaError(f"data.clips: {folder} is no folder: put dance clips there")
-    listing, out_dir, cache_dir = list_clips(folder), Path(out_dir), Path(cache_dir)
+    # Absolute, because joblib's workers outlive a call, and keep the current folder that they were started in.
+    folder, out_dir, cache_dir = folder.absolute(), Path(out_dir), Path(cache_dir).absolute()
+    listing = list_clips(folder)
     out_dir.mkdir(parents=True, exist_ok=True)
     cache_dir.mkdir(parents=True, exist_ok=True)
     for stale in out_dir.glob("*.npz"):
