@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dancing.errors import exit_on_user_error
-from dancing.params import ImageParams, Params, load_params, parse_params
-from dancing.render.request import check_request
+from dancing.params import ImageParams, Params, load_params
+from dancing.render.request import check_request, with_render
 from dancing.tracking import stage_run
 from stages import Made, told
 
@@ -64,8 +64,7 @@ def _arguments(params: Params | ImageParams) -> tuple[Path, Params | ImageParams
         option("stills", int, "frames on the contact sheet")
     chosen: dict[str, Any] = vars(parser.parse_args())
     out = chosen.pop("out")
-    values = params.model_dump()
-    return out, parse_params(values | {"render": values["render"] | chosen}, "the command line", type(params))
+    return out, with_render(params, chosen, "the command line")
 
 
 def _render(out: Path, sheet: Path, params: Params | ImageParams) -> None:

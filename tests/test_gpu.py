@@ -98,7 +98,8 @@ def test_a_generator_renders_on_the_gpu_as_on_the_cpu(make_dataset, make_params,
     with make_dataset() as dataset:
         train_pose_gan(dataset, make_params().gan, tmp_path, tmp_path / "resume")
         poses = dataset.split("test")[0].landmarks
+    monkeypatch.setattr("dancing.pose_to_image.inference.multiplies_bfloat16", lambda _: False)
     on_gpu = np.stack(list(PoseToImage.load(tmp_path / "best.pt").render(poses)))
     monkeypatch.setattr("dancing.pose_to_image.inference.pick_device", lambda: CPU)
     on_cpu = np.stack(list(PoseToImage.load(tmp_path / "best.pt").render(poses)))
-    assert np.abs(on_gpu.astype(int) - on_cpu).max() <= 6  # each in its own bfloat16
+    assert np.abs(on_gpu.astype(int) - on_cpu).max() <= 2

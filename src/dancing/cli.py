@@ -5,13 +5,14 @@ PyTorch, MediaPipe and MLflow are imported by the commands that need them, after
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dancing import presets
 from dancing.errors import UserError, exit_on_user_error
-from dancing.params import Params, load_params, parse_params
+from dancing.params import Params, load_params
+from dancing.render.request import check_request, with_render
 from dancing.trained import HERE, load_dance_models
 
 app = typer.Typer(
@@ -87,13 +88,11 @@ def render(
 
     dancing render song.mp3 --seconds 20 --format portrait --layout picture
     """
-    from dancing.render.request import check_request
-
     params = _dance_project()
     check_request(out, str(song))
     chosen = {"song": str(song), "seconds": seconds, "start": start, "seed": seed, "layout": layout, "format": shape}
     chosen |= {"temperature": temperature}
-    params = with_render(params, {key: value for key, value in chosen.items() if value is not None})
+    params = with_render(params, {key: value for key, value in chosen.items() if value is not None}, "the request")
     models = load_dance_models(model, params.render.guidance)
     from dancing.render.dance import generate_dance, write_dance
 
@@ -172,11 +171,11 @@ def compare(
 
     dancing compare models/ wider --song song.mp3
     """
-    from dancing.render.request import check_request
-
     params = _dance_project()
     chosen = {"song": None if song is None else str(song), "seconds": seconds}
-    render = with_render(params, {key: value for key, value in chosen.items() if value is not None}).render
+    render = with_render(
+        params, {key: value for key, value in chosen.items() if value is not None}, "the request"
+    ).render
     check_request(out, render.song)
     if first == second:
         raise UserError(f"{first} is compared with itself; give two")
@@ -207,16 +206,6 @@ def export(
             f"{made.path}: {made.megabytes:.1f} MB, {made.onnx_fps:.0f} frames/s in onnxruntime, "
             f"{made.torch_fps:.0f} in PyTorch"
         )
-
-
-def with_render(params: Params, values: dict[str, Any]) -> Params:
-    """Return params with other values in the section render.
-
-    Raises:
-        ParamsError: a value is not allowed.
-    """
-    everything = params.model_dump()
-    return parse_params(everything | {"render": everything["render"] | values}, "the request", Params)
 
 
 def _dance_project() -> Params:

@@ -29,11 +29,9 @@ class Preflight:
 
     Attributes:
         reports: one a file, see `extraction.extract_folder`.
-        report: the page that shows them.
     """
 
     reports: list[dict[str, Any]]
-    report: Path
 
     @property
     def used(self) -> int:
@@ -57,7 +55,7 @@ def check_clips(folder: Path, params: Params, cache: Path, report: Path, feature
     reports = extract_folder(folder, features, ExtractionSettings.of(params.features), cache)
     write_report(features, reports)
     write_text(report, page(reports, features))
-    return Preflight(reports, report)
+    return Preflight(reports)
 
 
 def training_time(found: Preflight, folder: Path, features: Path, params: Params) -> str:

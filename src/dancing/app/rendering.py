@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from dancing.metrics.motion import FPS, prepare
 from dancing.metrics.rhythm import beats_within, body_speed, locking_spectrum, tempo_locking
-from dancing.params import Params, parse_params
+from dancing.params import Params
 from dancing.render import plots
 from dancing.render.dance import Dance, DanceModels, generate_dance, write_dance
 from dancing.render.layouts import OnFrame
+from dancing.render.request import with_render
 from dancing.trained import load_dance_models
 
 _TITLE = "Speed of the body over the beats of the music"
@@ -43,8 +44,7 @@ def render(source: str, values: dict[str, Any], params: Params, out: Path, on_fr
     Raises:
         UserError: a value is not allowed, or the song or a model can't be read.
     """
-    everything = params.model_dump()
-    chosen = parse_params(everything | {"render": everything["render"] | values}, "the page", Params)
+    chosen = with_render(params, values, "the page")
     models, start = load_dance_models(source, chosen.render.guidance), time.perf_counter()
     dance = generate_dance(models, chosen.render)
     write_dance(out, dance, models, chosen, on_frame)

@@ -1,9 +1,27 @@
 """What can be refused before any model is loaded, which takes seconds."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dancing.errors import UserError
+from dancing.params import Kind, parse_params
+
+
+def with_render(params: Kind, values: Mapping[str, Any], name: str) -> Kind:
+    """Return params with other values in the section render.
+
+    Args:
+        params: of a dance or of an image system.
+        values: by key.
+        name: where they come from, for the message.
+
+    Raises:
+        ParamsError: a value is not allowed; the message lists all that aren't.
+    """
+    everything = params.model_dump()
+    return parse_params(everything | {"render": everything["render"] | values}, name, type(params))
 
 
 def check_request(out: Path, song: str | None) -> None:

@@ -18,6 +18,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from dancing.errors import UserError
 from dancing.params import Params, parse_params
 from dancing.render.dance import DanceModels, generate_dance, write_dance
+from dancing.render.request import with_render
 
 OUTPUTS = ("mp4", "poses")
 
@@ -56,9 +57,7 @@ class DanceModel(PythonModel):
                 Path(song).write_bytes(sound)
             elif not isinstance(song, str):
                 raise UserError("give a song: its bytes as sound, or its path as song")
-            everything = self.params.model_dump()
-            values = everything | {"render": everything["render"] | chosen | {"song": song}}
-            params = parse_params(values, "the request", Params)
+            params = with_render(self.params, chosen | {"song": song}, "the request")
             dance = generate_dance(self.models, params.render)
             result: dict[str, Any] = {"fps": float(self.models.pose_model.fps), "beats": dance.song.beats.tolist()}
             if output == "poses":
