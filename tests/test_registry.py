@@ -1,6 +1,9 @@
 """A checkpoint's config names its model, and each system's registry builds the same networks from it again."""
 
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,6 +42,24 @@ def test_a_model_survives_a_checkpoint(system: str, name: str, tmp_path):
         ):
             again.load_state_dict(state)
             assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+RESTORE = """
+import sys
+import test_registry as test
+registry = test.REGISTRIES[sys.argv[1]]
+config = registry.config(sys.argv[2], **test.VALUES)
+registry.restore(registry.to_dict(config), registry.build(config)[0].state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(("system", "name"), [model for model in MODELS if not model[0].startswith("image")])
+def test_to_restore_a_model_imports_no_compiler(system: str, name: str):
+    """Some operations on the meta device import PyTorch's compiler, for which each rendering would wait a second."""
+    command = [sys.executable, "-c", RESTORE, system, name]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("system", "name"), MODELS)
