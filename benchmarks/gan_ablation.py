@@ -45,7 +45,7 @@ class NumbersGenerator(SkeletonGenerator):
 
     def pose_maps(self, landmarks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return maps (B, P, h, w), one a landmark: its x fills the upper half, its y the lower half."""
-        height, width = size
+        height, width = (side // self.config.fold for side in size)
         x, y = (landmarks[:, :POSE_MAPS, axis, None, None].expand(-1, -1, height // 2, width) for axis in (0, 1))
         return torch.cat([x, y], dim=2)
 
@@ -53,8 +53,10 @@ class NumbersGenerator(SkeletonGenerator):
 class BlackBackgroundGenerator(SkeletonGenerator):
     """A generator that gets a black background, so that it makes the scene in its crop itself."""
 
-    def forward(self, pose_maps: torch.Tensor, background: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-        """Return images (B, 3, h, w) in [-1, 1], as `SkeletonGenerator.forward`."""
+    def forward(
+        self, pose_maps: torch.Tensor, background: torch.Tensor, coordinates: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (B, 3, h, w) in [-1, 1] and masks, as `SkeletonGenerator.forward`."""
         return super().forward(pose_maps, torch.full_like(background, -1.0), coordinates)
 
 
@@ -71,6 +73,7 @@ VARIANTS = {
     "numbers": Variant(generator=NumbersGenerator),
     "no_background": Variant(generator=BlackBackgroundGenerator),
     "no_ssim": Variant({"ssim_weight": 0.0}),
+    "no_mask": Variant({"mask_weight": 0.0}),
     "no_face_weight": Variant({"face_weight": 0.0}),
     "no_r1": Variant({"r1_weight": 0.0}),
 }

@@ -25,6 +25,7 @@ from benchmarks.common import alone, command, peak, write_record
 from dancing.errors import exit_on_user_error
 
 if TYPE_CHECKING:
+    from dancing.clips.dataset import Pictures, Piece
     from dancing.pose_to_image.inference import PoseToImage
 
 SIZES = ((128, 72), (256, 144))  # px, height and width
@@ -75,7 +76,7 @@ def write_resized(data: Path, folder: Path, height: int, width: int) -> None:
     """Write dataset.h5 with a few clips of another dataset, their images resized to this size, to the folder."""
     import cv2
 
-    from dancing.clips.dataset import open_dataset, write_dataset
+    from dancing.clips.dataset import Picture, open_dataset, write_dataset
     from dancing.h5 import SPLITS
 
     with open_dataset(data) as source:
@@ -83,8 +84,13 @@ def write_resized(data: Path, folder: Path, height: int, width: int) -> None:
         attributes = {
             "fps": source.fps, "width": width, "height": height, "fit": "letterbox", "n_mfcc": source.n_mfcc
         }  # fmt: skip
-        frames = ((cv2.resize(source.frame(piece, k), (width, height)) for k in range(len(piece))) for piece in parts)
-        write_dataset(folder / "dataset.h5", attributes, zip(parts, frames, strict=True))
+
+        def pictures(piece: "Piece") -> "Pictures":
+            for k in range(len(piece)):
+                frame, mask = (cv2.resize(read(piece, k), (width, height)) for read in (source.frame, source.mask))
+                yield Picture(frame, mask)
+
+        write_dataset(folder / "dataset.h5", attributes, ((piece, pictures(piece)) for piece in parts))
 
 
 def _train(data: Path, folder: Path, height: int, width: int) -> None:
@@ -139,7 +145,7 @@ def _rendering(folder: Path, seconds: int) -> tuple[Callable[[], None], Callable
     some = list(image_model.render(poses[:fps]))
 
     def encode() -> None:
-        write_video(panels.enlarged((some[k % len(some)] for k in range(len(poses))), height, width))
+        write_video(panels.enlarged(some[k % len(some)], height, width) for k in range(len(poses)))
 
     def render_video() -> None:
         write_video(panels.generated(poses, image_model, height, width))

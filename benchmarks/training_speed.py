@@ -287,16 +287,22 @@ class RandomImage:
 
 def _write_dataset(path: Path, model: str) -> Any:
     """Write a dataset of random data, and open it."""
-    from dancing.clips.dataset import open_dataset, write_dataset
+    from dancing.clips.dataset import Picture, open_dataset, write_dataset
     from dancing.noise_to_image.dataset import open_images, write_images
 
     rng = np.random.default_rng(1)
     if model in ("lstm_vae", "dense_gan"):
         height, width, channels = IMAGES["dense_gan"]
         pieces = [_random_piece(split, 2 * FRAMES, rng) for split in SPLITS]
-        frames = [_random_bytes(rng, len(piece), height, width, channels) for piece in pieces]
+        pictures = [
+            [
+                Picture(_random_bytes(rng, height, width, channels), _random_bytes(rng, height, width))
+                for _ in range(len(piece))
+            ]
+            for piece in pieces
+        ]
         attributes = {"fps": 30, "width": width, "height": height, "fit": "letterbox", "n_mfcc": MFCC}
-        write_dataset(path, attributes, zip(pieces, frames, strict=True))
+        write_dataset(path, attributes, zip(pieces, pictures, strict=True))
         return open_dataset(path)
     size = height, width, channels = IMAGES[model]
     images = (RandomImage(SPLITS[max(0, i % 4 - 1)], _random_bytes(rng, *size)) for i in range(1024))

@@ -107,8 +107,9 @@ class Browser:
         return str(self.driver.find_element(By.TAG_NAME, "body").text)
 
     def overflow(self) -> int:
-        """By how many px the page is wider than the window."""
-        return int(self.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth"))
+        """By how many px the page is wider than the window. On a phone, `innerWidth` would grow with what overflows."""
+        script = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+        return int(self.driver.execute_script(script))
 
     def fetched_elsewhere(self) -> list[str]:
         """Addresses on other machines that were asked for."""

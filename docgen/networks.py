@@ -24,8 +24,8 @@ from dancing.training.registry import Registry
 #: Values of configs' fields: the defaults of params.yaml for the demo, the original documents' for the others.
 VALUES: dict[str, Any] = {
     "n_mfcc": 13, "latent_dim": 16, "audio_dim": 43, "pose_dim": 68, "hidden": 64, "layers": 4, "latents_per_beat": 2,
-    "beat_columns": BEAT_COLUMNS, "fps": 30, "height": 128, "width": 72, "channels": 32, "setups": 1, "output": "tanh",
-    "margin": 8, "discriminator": "original", "batch_norm": True,
+    "beat_columns": BEAT_COLUMNS, "fps": 30, "height": 256, "width": 144, "channels": 32, "setups": 1, "output": "tanh",
+    "margin": 16, "fold": 2, "discriminator": "original", "batch_norm": True,
 }  # fmt: skip
 SQUARE = {"height": 128, "width": 128}
 FRAMES = 150
@@ -65,13 +65,17 @@ def _audio_and_pose(net: Any) -> object:
 def _run_generator(net: Any) -> object:
     """Run the skeleton generator on whole images."""
     size = (net.config.height, net.config.width)
-    return net(torch.zeros(1, POSE_MAPS, *size), torch.zeros(1, 3, *size), net.coordinates)
+    return net(_pose_maps(net), torch.zeros(1, 3, *size), net.coordinates)
 
 
 def _run_discriminator(net: Any) -> object:
     """Run the skeleton discriminator on whole images."""
-    size = (net.config.height, net.config.width)
-    return net(torch.zeros(1, 3, *size), *net.folded(torch.zeros(1, POSE_MAPS, *size)))
+    return net(torch.zeros(1, 3, net.config.height, net.config.width), *net.folded(_pose_maps(net)))
+
+
+def _pose_maps(net: Any) -> torch.Tensor:
+    config = net.config
+    return torch.zeros(1, POSE_MAPS, config.height // config.fold, config.width // config.fold)
 
 
 def _encode_and_decode(net: Any) -> object:

@@ -38,7 +38,7 @@ HEADLINES = {
     ),
     "image": (
         *("psnr_crop", "ssim_crop", "ms_ssim", "detection_rate", "pck_10", "pck_20", "flicker_ratio", "warping_ratio"),
-        *("feature_mmd_ratio", "density", "coverage"),
+        *("feature_mmd_ratio", "density", "coverage", "sharpness", "mask_iou"),
     ),
 }
 #: Values of a latent dimension in the traversal plot (standard deviations), and length of its dances (s).
@@ -100,13 +100,14 @@ def _write_dance_report(params: Params, dataset: "Dataset", tables: Mapping[str,
     for name, rows in tables.items():
         _write_json(REPORTS / f"{name}.json", rows)
     _write_json(SUMMARY, {key: value for name, rows in tables.items() for key, value in _summary(name, rows)})
-    texts = {"Model card": model_card(params, dataset, tables), "Data card": data_card(dataset, params.data.clips)}
-    for name, text in texts.items():
-        write_text(REPORTS / f"{name.lower().replace(' ', '_')}.md", text)
+    cards = {"model_card": model_card(params, dataset, tables), "data_card": data_card(dataset, params.data.clips)}
+    for name, text in cards.items():
+        write_text(REPORTS / f"{name}.md", text)
     columns = {"motion": report.MOTION, "image": report.IMAGE}
     shown = {f"{name.capitalize()}, held-out data": (rows, columns[name]) for name, rows in tables.items()}
     videos = {"Dances to a held-out song": "comparison.mp4", "The song of render.song": "../dance.mp4"}
-    write_text(REPORTS / "index.html", report.page("A dance and its figures", shown, videos, _pictures(), texts))
+    page = report.page("A dance and its figures", shown, videos, _pictures(), cards.values())
+    write_text(REPORTS / "index.html", page)
 
 
 def _pictures() -> list[Path]:
@@ -188,7 +189,7 @@ def evaluate_generated_images(params: ImageParams, run: StageRun) -> None:
             sample_sheets.save_alphas(PLOTS / "alphas.png", samplers["gan"], settings.seed)
         shown = {"Generated images": (result.rows, report.GENERATED)}
         walk = {"A walk through the noise": "../walk.mp4"}
-        write_text(REPORTS / "index.html", report.page("Generated images", shown, walk, _pictures(), {}))
+        write_text(REPORTS / "index.html", report.page("Generated images", shown, walk, _pictures(), ()))
 
 
 def _headline(run: StageRun, name: str, rows: Mapping[str, "Row"]) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dancing.body.skeleton import LANDMARKS
-from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
+from dancing.clips.dataset import Dataset, Picture, Piece, open_dataset, write_dataset
 from dancing.noise_to_image.dataset import ImageDataset, open_images, write_images
 from dancing.params import ImageParams, Params, parse_params
 from dancing.presets import overlay_preset, without_preset
@@ -138,6 +138,23 @@ def make_pictures(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
     return (room * (1 - light) + np.array([250, 200, 90]) * light).astype(np.uint8)
 
 
+def make_masks(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(T, H, W) uint8: where `make_pictures` shows more of the blobs than of the room."""
+    empty = make_pictures(np.full((1, 33, 2), -9.0), height, width).astype(int)
+    return np.where((make_pictures(landmarks, height, width) - empty)[..., 0] > 60, 255, 0).astype(np.uint8)
+
+
+def filmed(landmarks: np.ndarray, height: int, width: int) -> list[Picture]:
+    """The T pictures of a dancer, as `write_dataset` takes them."""
+    masks = make_masks(landmarks, height, width)
+    return list(map(Picture, make_pictures(landmarks, height, width), masks))
+
+
+def nobody(images: np.ndarray) -> list[Picture]:
+    """Images (T, H, W, 3) in which nobody is, as `write_dataset` takes them."""
+    return [Picture(image, np.zeros(image.shape[:2], np.uint8)) for image in images]
+
+
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
     """A dataset.h5 with a training, a validation and a test piece, opened."""
@@ -146,7 +163,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
         attributes = {"fps": 30, "width": width, "height": height, "fit": "letterbox", "n_mfcc": 4}
         pieces = [make_piece(split, split, frames, seed) for seed, split in enumerate(("train", "val", "test"))]
         path = tmp_path / "dataset.h5"
-        shown = ((p, make_pictures(p.landmarks, height, width) if pictures else None) for p in pieces)
+        shown = ((p, filmed(p.landmarks, height, width) if pictures else None) for p in pieces)
         write_dataset(path, attributes, shown)
         return open_dataset(path)
 

@@ -152,9 +152,13 @@ def test_clips_are_checked_on_the_page(browser: Browser, project: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_fits_phones_and_desktops(browser: Browser, theme: str):
+def test_it_fits_phones_and_desktops(browser: Browser, project: Path, theme: str):
+    song = project / "minute.wav"  # the longer a song, the wider its waveform wants to be
+    write_audio(song, np.random.default_rng(0).normal(0, 0.1, 60 * 16_000).astype(np.float32), 16_000)
     for size in (PHONE, DESKTOP):
         browser.open(size, theme)
+        browser.upload(song)
+        browser.wait(lambda: "1:00" in browser.text())
         for tab in ("Dance", "Check clips", "Puppet"):
             browser.tab(tab)
             time.sleep(0.3)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import standing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dancing.body.skeleton import LEFT_WRIST, RIGHT_WRIST, limb_heatmaps
-from dancing.pose_to_image.augmentation import augment, jitter, mirror, zoom
+from dancing.pose_to_image.augmentation import augment, enlarged, jitter, mirror, zoom
 from dancing.pose_to_image.batches import PoseBatch
 from dancing.pose_to_image.person_crops import PersonCrops
 from dancing.training.diffaugment import DiffAugment
@@ -21,12 +22,14 @@ def batch() -> PoseBatch:
     landmarks = torch.from_numpy(standing()).float()[None]
     images = 2 * limb_heatmaps(landmarks, HEIGHT, WIDTH, 2.0).amax(dim=1, keepdim=True).expand(-1, 3, -1, -1) - 1
     background = -torch.ones(1, 3, HEIGHT, WIDTH)
-    return PoseBatch(landmarks, images, background, PersonCrops.whole(1, HEIGHT, WIDTH).coordinates())
+    masks = (images[:, :1] + 1) / 2
+    return PoseBatch(landmarks, images, masks, background, PersonCrops.whole(1, HEIGHT, WIDTH).coordinates())
 
 
 def together(changed: PoseBatch, thickness: float = 2.0) -> None:
     limbs = 2 * limb_heatmaps(changed.landmarks, HEIGHT, WIDTH, thickness).amax(dim=1) - 1
     assert (limbs - changed.images[:, 0]).abs().mean() < 0.03
+    torch.testing.assert_close((changed.images[:, :1] + 1) / 2, changed.masks)
 
 
 def test_in_the_mirror_left_is_right():
@@ -75,6 +78,13 @@ def test_diffaugment_moves_pose_and_image_alike():
         torch.testing.assert_close(seen[..., 30:40, 30:40], whole[..., 33:43, 25:35])
         assert not seen[..., 10:20, 10:20].any()
         assert not seen[..., :5].any()
+
+
+def test_an_augmentation_of_folded_maps_is_that_of_their_images():
+    augmentation = DiffAugment(brightness=0.0, saturation=1.0, contrast=1.0, shift=(5, -3), hole=(10, 10, 20, 20))
+    maps = torch.rand(1, 3, HEIGHT, WIDTH)
+    large = enlarged(augmentation, 2).images(F.interpolate(maps, scale_factor=2.0))
+    torch.testing.assert_close(large[..., ::2, ::2], augmentation.maps(maps))
 
 
 def test_colours_change_and_can_be_learnt_through():

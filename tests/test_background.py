@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_pictures, make_piece
+from conftest import make_masks, make_pictures, make_piece, nobody
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dancing.clips.dataset import Dataset, Piece, open_dataset, write_dataset
+from dancing.clips.dataset import Dataset, Picture, Piece, open_dataset, write_dataset
 from dancing.pose_to_image.background import (
     SAME_SETUP,
     Backgrounds,
@@ -38,7 +38,10 @@ def filmed(path: Path, clips: Sequence[tuple[str, str, int, np.ndarray]]) -> Dat
     """A dataset of clips: name, split, frames, room."""
     attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
     pieces = [make_piece(name, split, frames, seed) for seed, (name, split, frames, _) in enumerate(clips)]
-    shown = ((piece, pictures(piece, clip[3])) for piece, clip in zip(pieces, clips, strict=True))
+    shown = (
+        (piece, map(Picture, pictures(piece, clip[3]), make_masks(piece.landmarks, SIZE, SIZE)))
+        for piece, clip in zip(pieces, clips, strict=True)
+    )
     write_dataset(path / "d.h5", attributes, shown)
     return open_dataset(path / "d.h5")
 
@@ -53,8 +56,8 @@ def as_background(room: np.ndarray) -> torch.Tensor:
 
 
 def batch(dataset: Dataset, piece: Piece) -> tuple[torch.Tensor, torch.Tensor]:
-    frames = torch.from_numpy(dataset.frames(piece)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    return torch.from_numpy(piece.landmarks), frames
+    images = torch.from_numpy(dataset.frames(piece)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return images, torch.from_numpy(dataset.masks(piece))[:, None].float() / 255
 
 
 def test_the_background_is_the_room_even_where_the_dancer_mostly_stands(tmp_path):
@@ -107,14 +110,18 @@ def test_pieces_of_one_clip_are_one_clip(tmp_path):
 
 
 def test_a_dancer_who_always_fills_the_picture_leaves_no_room():
-    landmarks, frames = torch.full((5, 33, 2), 0.5), torch.rand(5, 3, 64, 2) * 2 - 1
-    landmarks[:, ::2, 1], landmarks[:, 1::2, 1] = 0, 1  # limbs from top to bottom of a narrow picture
-    landmarks[:, 11:13, 1], landmarks[:, 23:25, 1] = 0, 1
-    nothing = visible_background(landmarks, frames)
+    images, masks = torch.rand(5, 3, 64, 2) * 2 - 1, torch.ones(5, 1, 64, 2)
+    nothing = visible_background(images, masks)
     assert nothing.isnan().all()
-    assert torch.equal(estimate_background(landmarks, frames), frames.median(dim=0).values)
-    assert background_distance(nothing, frames[0]) == float("inf")
-    assert nearest_setup(frames, landmarks, frames) == 0
+    assert torch.equal(estimate_background(images, masks), images.median(dim=0).values)
+    assert background_distance(nothing, images[0]) == float("inf")
+    assert nearest_setup(images, images, masks) == 0
+
+
+def test_pictures_without_a_known_mask_tell_nothing_of_the_background():
+    images, masks = torch.zeros(3, 3, 64, 48), torch.zeros(3, 1, 64, 48)
+    images[1:], masks[1:] = 1.0, 128 / 255  # most pictures, but nobody knows where the dancer is
+    assert torch.equal(visible_background(images, masks), images[0])
 
 
 @pytest.mark.parametrize("radius", [3, 9])
@@ -122,20 +129,21 @@ def test_how_far_the_dancer_reaches_beyond_his_landmarks(tmp_path, radius):
     dataset = filmed(tmp_path, [("a", "train", 40, EMPTY)])
     x, y = np.meshgrid(np.arange(SIZE) + 0.5, np.arange(SIZE) + 0.5)
 
-    def dressed(pose: np.ndarray) -> np.ndarray:
-        """In white, with a hat of this radius."""
+    def hat(pose: np.ndarray) -> np.ndarray:
+        """The mask of a hat of this radius."""
         top = pose.min(axis=0) * SIZE
-        return np.where((np.hypot(x - SIZE / 2, y - top[1]) < radius)[..., None], 250.0, EMPTY).astype(np.uint8)
+        return np.where(np.hypot(x - SIZE / 2, y - top[1]) < radius, 255, 0).astype(np.uint8)
 
     piece = dataset.pieces[0]
     attributes = {"fps": 30, "width": SIZE, "height": SIZE, "fit": "letterbox", "n_mfcc": 4}
-    write_dataset(tmp_path / "hat.h5", attributes, [(piece, np.stack([dressed(pose) for pose in piece.landmarks]))])
+    room = EMPTY.astype(np.uint8)
+    write_dataset(tmp_path / "hat.h5", attributes, [(piece, [Picture(room, hat(pose)) for pose in piece.landmarks])])
     backgrounds = Backgrounds(as_background(EMPTY)[None], {piece.clip: 0})
     with open_dataset(tmp_path / "hat.h5") as hats:
         assert radius - 2 <= dancer_margin(hats, backgrounds) <= radius
-    nobody = tmp_path / "nobody.h5"
-    write_dataset(nobody, attributes, [(piece, np.repeat(EMPTY.astype(np.uint8)[None], len(piece), axis=0))])
-    with open_dataset(nobody) as empty:
+    path = tmp_path / "nobody.h5"
+    write_dataset(path, attributes, [(piece, nobody(np.repeat(room[None], len(piece), axis=0)))])
+    with open_dataset(path) as empty:
         assert dancer_margin(empty, backgrounds) == 0
 
 

@@ -77,7 +77,7 @@ def test_a_generator(copy: Path):
         """
 import torch, yaml
 from pathlib import Path
-from conftest import make_pictures, make_piece
+from conftest import filmed, make_piece
 from dancing.clips.dataset import open_dataset, write_dataset
 from dancing.params import parse_params
 from dancing.pose_to_image.inference import PoseToImage
@@ -90,7 +90,7 @@ values["gan"] |= {"model": "linear", "epochs": 1, "steps_per_epoch": 2, "batch_s
 gan = parse_params(values).gan
 pieces = [make_piece(name, name, 8, seed) for seed, name in enumerate(("train", "val", "test"))]
 attributes = {"fps": 30, "width": 32, "height": 32, "fit": "crop", "n_mfcc": 4}
-write_dataset("dataset.h5", attributes, [(piece, make_pictures(piece.landmarks, 32, 32)) for piece in pieces])
+write_dataset("dataset.h5", attributes, [(piece, filmed(piece.landmarks, 32, 32)) for piece in pieces])
 with open_dataset("dataset.h5") as dataset, ResumeStates(Path("resume")) as resume:
     train_gan(build_task(dataset, gan, Compute(torch.device("cpu"))), gan, Path("out"), resume.state("gan"))
     images = list(PoseToImage.load(Path("out/best.pt")).render(dataset.split("test")[0].landmarks))

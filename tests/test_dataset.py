@@ -6,9 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import make_pictures, make_piece
+from conftest import filmed, make_masks, make_pictures, make_piece, nobody
 
-from dancing.clips.dataset import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, open_dataset, write_dataset
+from dancing.clips.dataset import AUDIO_SEQUENCES, BEAT_COLUMNS, Dataset, Picture, open_dataset, write_dataset
 from dancing.errors import UserError
 from dancing.h5 import DatasetError
 
@@ -16,7 +16,7 @@ ATTRIBUTES = {"fps": 30, "width": 24, "height": 32, "fit": "letterbox", "n_mfcc"
 
 
 def write(path: Path, pieces) -> None:
-    write_dataset(path, ATTRIBUTES, ((piece, make_pictures(piece.landmarks, 32, 24)) for piece in pieces))
+    write_dataset(path, ATTRIBUTES, ((piece, filmed(piece.landmarks, 32, 24)) for piece in pieces))
 
 
 def test_round_trip_names_and_shapes(tmp_path: Path):
@@ -29,6 +29,8 @@ def test_round_trip_names_and_shapes(tmp_path: Path):
         assert file["a/frames"].shape == (20, 32, 24, 3)
         assert file["a/frames"].dtype == np.uint8
         assert file["a/frames"].chunks == (1, 32, 24, 3)
+        assert file["a/masks"].shape == (20, 32, 24)
+        assert file["a/masks"].chunks == (1, 32, 24)
         assert all(file["a"][name].attrs["description"] for name in file["a"])
     with open_dataset(tmp_path / "d.h5") as dataset:
         assert [(p.name, p.split, len(p)) for p in dataset.pieces] == [("a", "train", 20), ("b", "test", 13)]
@@ -39,13 +41,15 @@ def test_round_trip_names_and_shapes(tmp_path: Path):
         np.testing.assert_array_equal(read.audio, pieces[1].audio)
         np.testing.assert_array_equal(dataset.frames(read), make_pictures(read.landmarks, 32, 24))
         np.testing.assert_array_equal(dataset.frame(read, 5), dataset.frames(read, 5, 6)[0])
+        np.testing.assert_array_equal(dataset.masks(read), make_masks(read.landmarks, 32, 24))
+        np.testing.assert_array_equal(dataset.mask(read, 5), dataset.masks(read, 5, 6)[0])
 
 
 def test_pieces_with_and_without_pictures(tmp_path: Path):
     pieces = [make_piece("a", "train", 20, 1), make_piece("b", "train", 13, 2), make_piece("c", "test", 9, 3)]
     pictures = make_pictures(pieces[1].landmarks, 32, 24)
     for name in ("d.h5", "again.h5"):
-        write_dataset(tmp_path / name, ATTRIBUTES, zip(pieces, (None, pictures, None), strict=True))
+        write_dataset(tmp_path / name, ATTRIBUTES, zip(pieces, (None, nobody(pictures), None), strict=True))
     assert (tmp_path / "d.h5").read_bytes() == (tmp_path / "again.h5").read_bytes()
     with open_dataset(tmp_path / "d.h5") as dataset:
         assert [dataset.has_frames(piece) for piece in dataset.pieces] == [False, True, False]
@@ -66,7 +70,7 @@ def pose_models(tmp_path: Path) -> Iterator[Dataset]:
         replace(make_piece(name, "train", frames, seed), subject=subject)
         for seed, (name, subject, frames) in enumerate(clips)
     ]
-    shown = ((p, None if p.subject == "cleo" else make_pictures(p.landmarks, 32, 24)) for p in pieces)
+    shown = ((p, None if p.subject == "cleo" else filmed(p.landmarks, 32, 24)) for p in pieces)
     write_dataset(tmp_path / "d.h5", ATTRIBUTES, shown)
     with open_dataset(tmp_path / "d.h5") as dataset:
         yield dataset
@@ -139,9 +143,16 @@ def test_one_clock_is_enforced_and_a_failed_write_leaves_the_old_file(tmp_path: 
 
 @pytest.mark.parametrize("frames", [19, 21])
 def test_pictures_must_match_poses(tmp_path: Path, frames: int):
-    piece = make_piece("a", "train", 20, 1)
+    piece, shown = make_piece("a", "train", 20, 1), nobody(np.zeros((frames, 32, 24, 3), np.uint8))
     with pytest.raises(DatasetError, match="a/frames"):
-        write_dataset(tmp_path / "d.h5", ATTRIBUTES, [(piece, np.zeros((frames, 32, 24, 3), np.uint8))])
+        write_dataset(tmp_path / "d.h5", ATTRIBUTES, [(piece, shown)])
+
+
+def test_masks_must_have_the_pictures_size(tmp_path: Path):
+    piece = make_piece("a", "train", 2, 1)
+    shown = [Picture(np.zeros((32, 24, 3), np.uint8), np.zeros((32, 32), np.uint8))] * 2
+    with pytest.raises(DatasetError, match="a/frames"):
+        write_dataset(tmp_path / "d.h5", ATTRIBUTES, [(piece, shown)])
 
 
 def test_files_that_are_not_ours(tmp_path: Path):

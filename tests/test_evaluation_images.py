@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import make_pictures
+from conftest import make_masks, make_pictures
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +12,8 @@ from dancing.evaluation import figures, images
 from dancing.evaluation.images import evaluate_images
 from dancing.metrics.controls import nearest_poses
 from dancing.metrics.feature_reference import FEATURES
-from dancing.metrics.image_table import FIDELITY, REDETECTION, STEADINESS
+from dancing.metrics.image_table import FIDELITY, MASK, REDETECTION, STEADINESS
+from dancing.pose_to_image.inference import Painting
 
 SIZE = 48
 pytestmark = pytest.mark.slow
@@ -24,18 +25,19 @@ class Perfect:
     def __init__(self, setups):
         self.setups, self.runs, self.behind = setups, [], set()
 
-    def render(self, landmarks, setup):
+    def paint(self, landmarks, setup):
         self.runs.append(len(landmarks))
         self.behind.add(setup)
-        yield from make_pictures(landmarks, SIZE, SIZE)
+        yield from map(Painting, make_pictures(landmarks, SIZE, SIZE), make_masks(landmarks, SIZE, SIZE))
 
 
 class Grey:
     def __init__(self, setups):
         self.setups = setups
 
-    def render(self, landmarks, setup):
-        yield from np.full((len(landmarks), SIZE, SIZE, 3), 128, dtype=np.uint8)
+    def paint(self, landmarks, setup):
+        for _ in landmarks:
+            yield Painting(np.full((SIZE, SIZE, 3), 128, dtype=np.uint8), None)
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ def result(dataset, monkeypatch):
 
 def test_every_row_has_what_says_something_of_it(result):
     whole = {*FIDELITY, *STEADINESS, *REDETECTION, *FEATURES}
-    for name in ("ours", "dense", "nearest", "reencoded", "shuffled"):
+    for name in ("ours", "nearest", "shuffled"):
+        assert set(result.rows[name]) == whole | {*MASK}
+    for name in ("dense", "reencoded"):
         assert set(result.rows[name]) == whole
     assert set(result.rows["mean_frame"]) == whole - set(REDETECTION)
     assert set(result.rows["real"]) == whole - set(FIDELITY)
@@ -79,6 +83,9 @@ def test_every_row_stands_where_it_must(result):
         return result.rows[row][metric]["mean"]
 
     assert (mean("ours", "psnr"), mean("ours", "ms_ssim")) == (100, pytest.approx(1, abs=1e-5))
+    assert (mean("ours", "mask_iou"), mean("ours", "sharpness")) == (1, pytest.approx(1))
+    assert mean("shuffled", "mask_iou") < mean("nearest", "mask_iou") <= 1
+    assert mean("dense", "sharpness") == 0
     assert mean("ours", "warping_ratio") == pytest.approx(1)
     assert (mean("ours", "flicker"), mean("ours", "flicker_ratio")) == (0, None)  # the real room stands still
     assert mean("ours", "feature_mmd") == pytest.approx(mean("real", "feature_mmd"))

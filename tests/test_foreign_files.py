@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import make_piece
+from conftest import make_piece, nobody
 from recipes import train_motion, train_pose_gan
 
 from dancing.clips.dataset import open_dataset, write_dataset
@@ -99,6 +99,8 @@ SPOILS = [
     values("a/chroma", np.zeros((40, 12, 2), np.float32)),
     values("a/frames", np.zeros((40, 8, 8, 3), np.uint8)),
     values("a/frames", np.zeros((40, 16, 16, 3), np.float32)),
+    values("a/masks", np.zeros((40, 16, 8), np.uint8)),
+    values("a/masks", np.zeros((39, 16, 16), np.uint8)),
     values("normalisation/audio_mean", np.zeros(3, np.float32)),
     values("normalisation/audio_std", np.full(27, np.nan, np.float32)),
     values("a", np.zeros(3)),
@@ -108,7 +110,7 @@ SPOILS = [
 def write_good(path: Path) -> None:
     attributes = {"fps": 30, "width": 16, "height": 16, "fit": "crop", "n_mfcc": 4}
     frames = np.zeros((40, 16, 16, 3), np.uint8)
-    write_dataset(path, attributes, [(make_piece(name, split, 40, 0), frames) for name, split in PARTS.items()])
+    write_dataset(path, attributes, [(make_piece(name, split, 40, 0), nobody(frames)) for name, split in PARTS.items()])
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
@@ -189,7 +191,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pieces = [make_piece(name, split, 64, 0) for name, split in PARTS.items()]
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 255, (64, 64, 40, 3), dtype=np.uint8)
-    write_dataset(folder / "dataset.h5", attributes, [(piece, frames) for piece in pieces])
+    write_dataset(folder / "dataset.h5", attributes, [(piece, nobody(frames)) for piece in pieces])
     with open_dataset(folder / "dataset.h5") as dataset:
         train_motion(dataset, params, folder / "vae", folder / "resume")
         train_pose_gan(dataset, params.gan, folder / "gan", folder / "resume")

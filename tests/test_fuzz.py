@@ -93,7 +93,7 @@ def vae(folder: Path) -> Path:
 
 def gan(folder: Path) -> Path:
     """A small generator of images from poses, as train_gan saves it."""
-    config = SkeletonGanConfig(height=16, width=16, channels=8, setups=1, output="tanh", margin=2)
+    config = SkeletonGanConfig(height=16, width=16, channels=8, setups=1, output="tanh", margin=2, fold=1)
     generator, _ = POSE_MODELS.build(config)
     placement = Placement(4.0, 8.0, 14.0, 16, 16).to_dict()
     content = {"config": POSE_MODELS.to_dict(config), "subject": "", "placement": placement, "setups": {"a.mp4": 0}}

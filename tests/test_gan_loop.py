@@ -103,10 +103,12 @@ def has_gradient(loss: torch.Tensor, model: nn.Module) -> bool:
 
 
 def test_the_aux_losses_of_poses_have_a_gradient_in_the_generator(make_dataset, make_params):
-    gan = make_params({"gan.l1_weight": 2.0, "gan.ssim_weight": 3.0, "gan.batch_size": 2}).gan
+    weights = {"gan.l1_weight": 2.0, "gan.ssim_weight": 3.0, "gan.mask_weight": 4.0}
+    gan = make_params(weights | {"gan.batch_size": 2}).gan
     task = build_pose_task(make_dataset(frames=12), gan, Compute(CPU))
     batch = task.batch(make_rng(1))
-    assert {name: weight for name, (weight, _) in batch.aux_losses.items()} == {"l1": 2.0, "ssim_loss": 3.0}
+    weights = {name: weight for name, (weight, _) in batch.aux_losses.items()}
+    assert weights == {"l1": 2.0, "ssim_loss": 3.0, "mask": 4.0}
     for name, (_, loss) in batch.aux_losses.items():
         assert has_gradient(loss, task.generator), name
     assert not any(part.requires_grad for part in batch.real)

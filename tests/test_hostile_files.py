@@ -162,7 +162,8 @@ FEATURES = {
     "beat_nearness": np.zeros(30, "f4"), "beats": np.zeros(3), "tempo": 120.0, "landmarks": dance(30),
     "visibility": np.ones((30, 33), "f4"), "detected": np.ones(30, bool), "segments": np.array([[0, 30]]),
     "width": 64, "height": 64, "fps": 30.0, "thumbnail": np.zeros((0, 0, 3), "u1"), "thumbnail_frame": 0,
-    "report": "{}",
+    "report": "{}", "mask_size": np.array([8, 4]), "mask_frames": np.arange(0, 30, 2), "mask_ends": np.arange(1, 16),
+    "mask_bytes": np.zeros(15, "u1"), "mask_reach": 2,
 }  # fmt: skip
 
 
@@ -171,7 +172,8 @@ FEATURES = {
     [
         {"chroma": None}, {"report": "{"}, {"fps": 0.0}, {"segments": np.array([[0, 31]])}, {"segments": np.zeros(3)},
         {"mfcc": np.zeros((29, 4), "f4")}, {"landmarks": np.zeros((30, 32, 2), "f4")},
-        {"visibility": np.array([{}] * 30)}, {"metre": np.array(["x"] * 30)},
+        {"visibility": np.array([{}] * 30)}, {"metre": np.array(["x"] * 30)}, {"mask_bytes": np.zeros(9, "u1")},
+        {"mask_frames": np.arange(16, 31)}, {"mask_size": np.array([8.0, 4.0])}, {"mask_reach": None},
     ],
     ids=str,
 )  # fmt: skip

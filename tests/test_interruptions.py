@@ -120,14 +120,14 @@ import sys
 import numpy as np
 sys.path.insert(0, sys.argv[2])
 from conftest import make_piece
-from dancing.clips.dataset import write_dataset
+from dancing.clips.dataset import Picture, write_dataset
 from dancing.errors import exit_on_user_error
 
 def frames(count):  # another program fills the disk meanwhile
     for k in range(count):
         if k == 10:
             open(sys.argv[1] + ".other", "wb").write(bytes(12 * 2**20))
-        yield np.zeros((100, 100, 3), np.uint8)
+        yield Picture(np.zeros((100, 100, 3), np.uint8), np.zeros((100, 100), np.uint8))
 
 def pieces():
     for k in range(20):

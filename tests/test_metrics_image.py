@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
     peak_signal_noise_ratio,
@@ -47,7 +48,7 @@ def test_equal_pictures_are_perfect(boxes):
     real = pictures()
     assert metrics.l1(real, real, boxes).tolist() == [0, 0, 0]
     assert metrics.psnr(real, real, boxes).tolist() == [100, 100, 100]
-    torch.testing.assert_close(metrics.ssim(real, real, boxes), torch.ones(3))
+    torch.testing.assert_close(metrics.ssim(real, real, boxes), (torch.ones(3), torch.ones(3)))
 
 
 def test_known_errors():
@@ -62,9 +63,9 @@ def test_whole_pictures_agree_with_torchmetrics():
     psnr = peak_signal_noise_ratio(generated, real, data_range=1.0, reduction="none", dim=(1, 2, 3))
     ssim = structural_similarity_index_measure(generated, real, data_range=1.0, reduction="none")
     torch.testing.assert_close(metrics.psnr(generated, real), psnr)
-    torch.testing.assert_close(metrics.ssim(generated, real), ssim)
+    torch.testing.assert_close(metrics.ssim(generated, real), (ssim, ssim))
     whole = torch.tensor([[0, 0, WIDTH, HEIGHT]]).expand(3, 4)
-    torch.testing.assert_close(metrics.ssim(generated, real, whole), ssim)
+    torch.testing.assert_close(metrics.ssim(generated, real, whole), (ssim, ssim))
 
 
 def test_crop_sees_the_box_alone():
@@ -77,8 +78,29 @@ def test_crop_sees_the_box_alone():
     elsewhere = real.clone()
     elsewhere[:, :, :8] = 0
     assert metrics.psnr(elsewhere, real, BOX).item() == 100
-    assert metrics.ssim(elsewhere, real, BOX).item() == pytest.approx(1)  # 8 + half a window of 11 is above 20
-    assert metrics.ssim(elsewhere, real).item() < 0.95
+    everywhere, inside_the_box = metrics.ssim(elsewhere, real, BOX)
+    assert inside_the_box.item() == pytest.approx(1)  # 8 + half a window of 11 is above 20
+    assert everywhere.item() < 0.95
+
+
+def test_a_blur_is_less_sharp_and_noise_is_sharper():
+    real = pictures()
+    blurred = F.avg_pool2d(real, 3, stride=1, padding=1)
+    energy, of_blurred = (metrics.gradient_energy(images, BOX.expand(3, 4)) for images in (real, blurred))
+    assert (of_blurred < 0.5 * energy).all()
+    ramp = torch.arange(WIDTH).expand(1, 3, HEIGHT, WIDTH) * 0.01
+    torch.testing.assert_close(metrics.gradient_energy(ramp, BOX), torch.tensor([1e-4]))
+    torch.testing.assert_close(metrics.gradient_energy(2 * ramp, BOX), torch.tensor([4e-4]))
+
+
+def test_overlap_counts_what_is_certain():
+    real = np.zeros((2, 4, 4), np.uint8)
+    real[:, :2], real[:, 2] = 255, 128  # two rows of the person, one that is uncertain, one of the background
+    ours = np.zeros((2, 4, 4), np.uint8)
+    ours[0, 1:], ours[1, :3] = 200, 200
+    both, either = metrics.mask_overlap(ours, real)
+    assert both.tolist() == [4, 8]
+    assert either.tolist() == [12, 8]
 
 
 def test_each_frame_has_its_own_box():

@@ -22,12 +22,17 @@ from dancing.noise_to_image.models import GANS
 from dancing.pose_to_image import models as pose_models
 from dancing.pose_to_image.dense_gan import DenseDiscriminator, DenseGanConfig
 from dancing.pose_to_image.person_crops import PersonCrops
-from dancing.pose_to_image.skeleton_gan import SkeletonDiscriminator, SkeletonGanConfig, SkeletonGenerator
+from dancing.pose_to_image.skeleton_gan import (
+    SkeletonDiscriminator,
+    SkeletonGanConfig,
+    SkeletonGenerator,
+    fold_for,
+)
 from dancing.training.layers import Conv2dSame, ConvTranspose2dSame
 from dancing.training.param_tanh import CnnParamTanh
 
 FEATURES = BEAT_COLUMNS + 3
-SKELETON = SkeletonGanConfig(32, 32, channels=8, setups=1, output="tanh", margin=4)
+SKELETON = SkeletonGanConfig(32, 32, channels=8, setups=1, output="tanh", margin=4, fold=1)
 DENSE = DenseGanConfig(32, 32, "tanh")
 MOTION = MotionVaeConfig(
     FEATURES, BEAT_COLUMNS, pose_dim=68, latent_dim=5, hidden=8, layers=2, latents_per_beat=2, fps=30
@@ -189,14 +194,15 @@ def on_background(generator: SkeletonGenerator, landmarks: torch.Tensor) -> torc
     size = generator.config.height, generator.config.width
     count = len(landmarks)
     background, coordinates = (x[:1].expand(count, -1, -1, -1) for x in (generator.backgrounds, generator.coordinates))
-    return generator(generator.pose_maps(landmarks, size), background, coordinates)
+    return generator(generator.pose_maps(landmarks, size), background, coordinates)[0]
 
 
 @settings(deadline=None, max_examples=8)
-@given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 64, 136]), width=st.sampled_from([32, 72, 256]))
+@given(batch=st.integers(1, 2), height=st.sampled_from([32, 40, 136, 360]), width=st.sampled_from([32, 72, 256]))
 def test_pose_gans_at_any_size(batch, height, width):
     landmarks, background = torch.rand(batch, 33, 2), torch.rand(batch, 3, height, width)
-    skeleton, dense = replace(SKELETON, height=height, width=width), DenseGanConfig(height, width, "tanh")
+    skeleton = replace(SKELETON, height=height, width=width, fold=fold_for(height, width))
+    dense = DenseGanConfig(height, width, "tanh")
     for config, pose_maps in ((skeleton, True), (dense, False)):
         generator, discriminator = pose_models.MODELS.build(config)
         images = on_background(generator, landmarks) if pose_maps else generator(landmarks.flatten(1))
@@ -222,11 +228,14 @@ def test_gradients_reach_every_vae_parameter(config):
     every_parameter_learns(model, (decoded - pose).square().mean() + (mean.square() + log_var.square()).mean())
 
 
-def test_gradients_reach_every_parameter_of_the_skeleton_gan():
-    generator, discriminator = pose_models.MODELS.build(SKELETON)
-    landmarks, target = torch.rand(2, 33, 2), torch.randn(2, 3, 32, 32)
+@pytest.mark.parametrize("height", [32, 192])
+def test_gradients_reach_every_parameter_of_the_skeleton_gan(height: int):
+    config = replace(SKELETON, height=height, fold=fold_for(height, 32))
+    assert config.fold == (2 if height == 192 else 1)
+    generator, discriminator = pose_models.MODELS.build(config)
+    landmarks, target = torch.rand(2, 33, 2), torch.randn(2, 3, height, 32)
     every_parameter_learns(generator, (on_background(generator, landmarks) - target).square().mean())
-    outputs = discriminator(target, *discriminator.folded(generator.pose_maps(landmarks, (32, 32))))
+    outputs = discriminator(target, *discriminator.folded(generator.pose_maps(landmarks, (height, 32))))
     every_parameter_learns(discriminator, sum(logits.square().mean() for logits in outputs))
 
 
@@ -287,6 +296,7 @@ def test_the_background_shows_where_the_mask_is_closed():
     generator.backgrounds.copy_(torch.rand(2, 3, 32, 32) - 0.5)
     generator.to_rgb_and_mask.bias.data[3] = -50.0
     landmarks = torch.rand(1, 33, 2)
+    assert generator.paint(landmarks)[1].max() < 1e-6
     with torch.no_grad():
         torch.testing.assert_close(on_background(generator, landmarks), generator.backgrounds[:1])
         torch.testing.assert_close(generator.render(landmarks), generator.backgrounds[:1])
@@ -294,21 +304,22 @@ def test_the_background_shows_where_the_mask_is_closed():
 
 
 def test_render_generates_the_crop_around_the_person_without_a_seam():
-    config = SkeletonGanConfig(128, 96, channels=8, setups=1, output="tanh", margin=4)
+    config = SkeletonGanConfig(128, 96, channels=8, setups=1, output="tanh", margin=4, fold=1)
     generator, poses = SkeletonGenerator(config), torch.from_numpy(0.3 + 0.4 * dance(2))
     generator.backgrounds.fill_(-0.5)
     generator.to_rgb_and_mask.bias.data[3] = 50.0  # the mask is open everywhere
-    step = 2**config.levels
+    step = config.step
     crops = PersonCrops.around(poses.numpy(), 128, 96, config.margin + step // 2, step)
     with torch.no_grad():
-        images = generator.render(poses)
-        generated = generator(
+        images, whole_masks = generator.paint(poses)
+        generated, masks = generator(
             generator.pose_maps(crops.landmarks(poses), (crops.height, crops.width)),
             crops.crop(generator.backgrounds),
             crops.coordinates(),
         )
     assert images.shape == (2, 3, 128, 96)
     torch.testing.assert_close(crops.crop(images), generated)
+    torch.testing.assert_close(crops.crop(whole_masks), masks)
     change = (images + 0.5).abs().amax(dim=1)
     outside = crops.paste(torch.zeros_like(generated), torch.ones(1, 3, 128, 96))[:, 0] == 1
     assert not change[outside].any()

@@ -18,7 +18,8 @@ REGISTRIES = {"music_to_pose": MOTION_MODELS, "pose_to_image": POSE_MODELS, "ima
 MODELS = [(system, name) for system, registry in REGISTRIES.items() for name in registry.models]
 #: A value for every field of every config; no two are alike, so that mixed-up fields show.
 VALUES = {
-    "height": 64, "width": 96, "setups": 2, "margin": 9, "channels": 8, "output": "param_tanh", "batch_norm": False,
+    "height": 64, "width": 96, "setups": 3, "margin": 9, "fold": 2, "channels": 8, "output": "param_tanh",
+    "batch_norm": False,
     "discriminator": "deep", "categories": 3, "noise": 100, "latent_dim": 5, "n_mfcc": 4, "units": 16, "pose_dim": 66,
     "audio_dim": 37, "beat_columns": 12, "hidden": 10, "layers": 1, "latents_per_beat": 7, "fps": 30,
 }  # fmt: skip

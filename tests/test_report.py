@@ -1,6 +1,7 @@
 """The report and the cards: every figure with its meaning and its interval, in one page without a network."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +25,22 @@ ROWS_MADE = {
 
 def test_a_page_shows_what_was_measured(tmp_path: Path):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a&b.png")
-    text = page(
-        "Title", {"Motion": (ROWS_MADE, MOTION)}, {"A video": "x.mp4"}, [tmp_path / "a&b.png"], {"Card": "1 < 2"}
-    )
+    card = "# Card\n1 < 2\n\n| clip |\n| --- |\n| <script>x</script> ![x](//y.z/a.png) |\n"
+    text = page("Title", {"Motion": (ROWS_MADE, MOTION)}, {"A video": "x.mp4"}, [tmp_path / "a&b.png"], [card])
     assert '<span title="95 % interval 0.90 to 0.99, n = 3">0.99</span>' in text
     assert '<span title="n = 3">16%</span>' in text  # foot_slide, in percent
     assert "tempo locking" not in text  # no row has it
     assert f'title="{ROWS["ours"]}"' in text
-    assert text.count("<tr") == 1 + len(ROWS_MADE)
+    assert text.count("<tr") == 1 + len(ROWS_MADE) + 2
+    assert "<h1>Card</h1>" in text
+    assert "<script>" not in text
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
     assert "1 &lt; 2" in text
     assert "a&amp;b.png" in text
     assert 'src="x.mp4"' in text
     assert not re.search(r'(?:src|href)="?(?:https?:)?//', text)
-    assert "Nothing was trained" in page("Title", {"Images": ({}, IMAGE)}, {}, [], {})
+    assert "Nothing was trained" in page("Title", {"Images": ({}, IMAGE)}, {}, [], [])
 
 
 def test_a_table_in_markdown():
@@ -57,3 +59,6 @@ def test_cards_say_what_the_models_were_trained_on(make_dataset, make_params):
         data = data_card(dataset, "data/raw")
         assert len(re.findall(r"^\| \S+ \| .* \| video \|$", data, re.MULTILINE)) == 3
         assert "3 clips from `data/raw`" in data
+        strange = replace(dataset, pieces=[replace(piece, clip=f"{piece.name}|<b>_*.mp4") for piece in dataset.pieces])
+        shown = page("Title", {}, {}, [], [data_card(strange, "data/raw")])
+        assert shown.count("|&lt;b&gt;_*.mp4</td>") == 3

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, make_pictures, make_piece
+from conftest import ROOT, filmed, make_piece
 from recipes import KilledError, kill_at, train_motion, train_pose_gan
 
 from dancing.body.skeleton import Placement, PoseSpace
@@ -254,7 +254,7 @@ def test_the_gan_is_trained_on_one_subject_of_several(make_params, tmp_path: Pat
     ]
     shrunk = [replace(p, landmarks=p.landmarks * 0.5 + 0.25) if p.subject == "ann" else p for p in pieces]
     attributes = {"fps": 30, "width": 32, "height": 32, "fit": "letterbox", "n_mfcc": 4}
-    write_dataset(tmp_path / "d.h5", attributes, ((p, make_pictures(p.landmarks, 32, 32)) for p in shrunk))
+    write_dataset(tmp_path / "d.h5", attributes, ((p, filmed(p.landmarks, 32, 32)) for p in shrunk))
     with open_dataset(tmp_path / "d.h5") as dataset:
         for subject, trained, scale in (("ann", "ann", 0.5), (None, "ben", 1.0)):
             gan = make_params({"gan.subject": subject, "gan.epochs": 1}).gan

@@ -91,7 +91,7 @@ class PosesToPictures(nn.Module):
         batch = landmarks.shape[0]
         background = generator.backgrounds[:1].expand(batch, -1, -1, -1)
         coordinates = generator.coordinates.expand(batch, -1, -1, -1)
-        result: torch.Tensor = generator(generator.pose_maps(landmarks, self.size), background, coordinates)
+        result: torch.Tensor = generator(generator.pose_maps(landmarks, self.size), background, coordinates)[0]
         return result
 
 

@@ -210,6 +210,7 @@ class Gan(GanTraining):
     channels: Annotated[int, Field(ge=8, le=512, multiple_of=8)]
     l1_weight: NotNegative
     ssim_weight: NotNegative
+    mask_weight: NotNegative
     person_weight: NotNegative
     face_weight: NotNegative
 

@@ -45,9 +45,12 @@ FORMATS = {
 _SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "sans-serif"]  # others would be fetched
 _THEME = gr.themes.Default(font=_SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
 _STYLE = """
-.gradio-container { max-width: 76rem !important; margin: 0 auto; }
+.gradio-container { max-width: min(76rem, 100%) !important; margin: 0 auto; }
 iframe.report { width: 100%; height: 70vh; border: 1px solid #ccc; border-radius: 8px; background: #fff; }
 video { max-height: 75vh; }
+/* The waveform of a song is as wide as the song is long, and would make the page as wide. */
+.gradio-container main, .gradio-container .wrap, .waveform-container { min-width: 0; max-width: 100%; }
+.waveform-container { overflow: hidden; }
 """
 
 

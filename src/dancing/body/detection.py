@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 os.environ.setdefault("GLOG_minloglevel", "2")  # before the import, or MediaPipe's C++ code logs every start
@@ -20,6 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import mediapipe as mp
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
+
+from dancing.body.masks import MaskRecorder, MaskTrack
 
 N_LANDMARKS = 33
 _NO_POSE = [(np.nan, np.nan, 0.0)] * N_LANDMARKS
@@ -45,25 +47,27 @@ class QualityReport:
 
 @dataclass(frozen=True)
 class PoseTrack:
-    """The poses of T frames. Landmarks are NaN outside the segments; bridged frames have visibility 0."""
+    """The poses of T frames. Landmarks are NaN outside the segments; bridged frames have visibility 0 and no mask."""
 
     landmarks: np.ndarray  # (T, 33, 2) float32
     visibility: np.ndarray  # (T, 33) float32 in [0, 1]
     detected: np.ndarray  # (T,) bool, before bridging
     segments: list[Segment]
+    masks: MaskTrack = field(default_factory=MaskTrack.none)
 
 
-def detect(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def detect(frames: Iterable[np.ndarray], masks: MaskRecorder | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Detect the pose in consecutive frames of one video; each search starts from the previous pose.
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
+        masks: gets the mask of the person in each frame.
 
     Returns:
         Landmarks (T, 33, 2) float32 and their visibility (T, 33) float32. In frames without a pose, landmarks are NaN
         and visibility is 0.
     """
-    return _detect(frames, static_image_mode=False)
+    return _detect(frames, static_image_mode=False, masks=masks)
 
 
 def detect_still(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -78,17 +82,26 @@ def detect_still(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return _detect(frames, static_image_mode=True)
 
 
-def _detect(frames: Iterable[np.ndarray], static_image_mode: bool) -> tuple[np.ndarray, np.ndarray]:
+def _detect(
+    frames: Iterable[np.ndarray], static_image_mode: bool, masks: MaskRecorder | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     landmarks, visibility = [], []
     with _silent_stderr():
         detector = mp.solutions.pose.Pose(
-            static_image_mode=static_image_mode, model_complexity=1, smooth_landmarks=False
+            static_image_mode=static_image_mode,
+            model_complexity=1,
+            smooth_landmarks=False,
+            enable_segmentation=masks is not None,
+            smooth_segmentation=False,  # it would mix in the mask before, and a dancer is elsewhere by now
         )
         detector.process(np.zeros((64, 64, 3), np.uint8))  # its threads log while they start: wait for them here
     with detector:
         for frame in frames:
             with _silent_stderr():
-                found = detector.process(np.ascontiguousarray(frame)).pose_landmarks
+                result = detector.process(np.ascontiguousarray(frame))
+            found = result.pose_landmarks
+            if masks is not None:
+                masks.add(result.segmentation_mask if found else None)
             points = [(p.x, p.y, p.visibility) for p in found.landmark] if found else _NO_POSE
             pose = np.array(points, np.float32)  # (33, 3)
             landmarks.append(pose[:, :2])
@@ -121,7 +134,7 @@ def track(
     left_out: Sequence[tuple[float, float]] = (),
     notes: list[str] | None = None,
 ) -> PoseTrack:
-    """Detect poses, interpolate between them, cut into segments, bridge short gaps, reject glitches and smooth.
+    """Detect poses and masks, interpolate poses, cut into segments, bridge short gaps, reject glitches and smooth.
 
     A jump that no body makes cuts a segment in two: another person, or another shot.
 
@@ -141,15 +154,18 @@ def track(
     def clean(run: np.ndarray) -> np.ndarray:
         return smooth(reject_glitches(run), fps, smooth_cutoff)
 
-    raw, visibility = detect(some)
+    recorder = MaskRecorder()
+    raw, visibility = detect(some, recorder)
     raw, jumps = part_at_jumps(raw, some.size, fps / every, max_gap_s)
+    masks = recorder.track(some.numbers, np.isfinite(raw).all(axis=(1, 2)), every)
     raw, visibility, jumps = _between(raw, some.numbers, jumps), _between(visibility, some.numbers), some.numbers[jumps]
     visibility[np.isnan(raw).any(axis=(1, 2))] = 0
     if notes is not None and len(jumps):
         times = ", ".join(f"{frame / fps:.1f}" for frame in jumps[:5]) + (" ..." if len(jumps) > 5 else "")
         notes.append(f"the pose jumps at {times} s, as between two people or two shots: the clip is parted there")
     cuts = [(frame / fps, frame / fps) for frame in jumps]
-    return assemble(raw, visibility, fps, max_gap_s, min_length_s, clean, [*left_out, *cuts])
+    poses = assemble(raw, visibility, fps, max_gap_s, min_length_s, clean, [*left_out, *cuts])
+    return replace(poses, masks=masks)
 
 
 def assemble(

@@ -3,14 +3,14 @@
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dancing.clips.dataset import Piece
+from dancing.clips.dataset import Picture, Pictures, Piece
 from dancing.clips.extraction import ClipFeatures
 from dancing.clips.song_groups import song_groups
 from dancing.errors import UserError
@@ -84,8 +84,8 @@ def split_time(start: int, stop: int, data: Data, fps: int) -> list[tuple[Split,
     return [(split, first, last) for split, first, last in parts if last - first > 1]
 
 
-def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterable[np.ndarray] | None]]:
-    """Yield the pieces of all clips with their frames. Each clip is decoded once.
+def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Pictures | None]]:
+    """Yield the pieces of all clips with their pictures. Each clip is decoded once.
 
     Args:
         features: the folder that the stage extract_features wrote.
@@ -93,8 +93,8 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
         fps: rows a second.
 
     Yields:
-        A piece of T rows, and its T frames, (data.height, data.width, 3) uint8 RGB each. The frames must be consumed
-        before the next piece. They are None for songs with landmark files.
+        A piece of T rows, and its T pictures, which must be consumed before the next piece. They are None for songs
+        with landmark files.
 
     Raises:
         UserError: report.json is missing, or a clip cannot be read.
@@ -117,7 +117,15 @@ def pieces(features: Path, data: Data, fps: int) -> Iterator[tuple[Piece, Iterab
                 continue
             rest = islice(frames, start - position, None)
             position = stop
-            yield piece, map(framing.picture, islice(rest, stop - start))
+            masks = _masks(clip, features / f"{name}.npz", start, stop)
+            yield piece, map(Picture, map(framing.picture, islice(rest, stop - start)), map(framing.mask, masks))
+
+
+def _masks(clip: ClipFeatures, file: Path, start: int, stop: int) -> Iterator[np.ndarray]:
+    try:
+        yield from clip.pose.masks.between(start, stop)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}; delete it and run extract_features again") from None
 
 
 def split_folder(

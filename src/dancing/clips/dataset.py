@@ -17,6 +17,8 @@ Each clip, or piece of a clip, is a group. All its sequences have T rows, one a 
     /NAME/pose_landmark_sequences (T, 33, 2) float32, fractions of the width and height of the image
     /NAME/pose_visibility        (T, 33) float32
     /NAME/frames                 (T, height, width, 3) uint8 RGB, one chunk a frame; absent if the clip has no video
+    /NAME/masks                  (T, height, width) uint8, 255 where the dancer is, 0 elsewhere, 128 where it is
+                                 uncertain; chunks likewise
 
 This module imports no librosa, MediaPipe, OpenCV or PyAV, so that machines for training do not need them.
 Letters: T rows (frames), F audio features, b beats.
@@ -25,7 +27,7 @@ Letters: T rows (frames), F audio features, b beats.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -35,7 +37,7 @@ from dancing.files import atomic_write, ensure_space
 from dancing.h5 import SPLITS, DatasetError, Split, open_h5, whole_number
 from dancing.media.downbeats import METRES
 
-FORMAT, VERSION = "dancing-dataset", 3
+FORMAT, VERSION = "dancing-dataset", 4
 
 #: Audio features in the order of the columns of `Piece.audio`, with the descriptions that the file contains.
 AUDIO_SEQUENCES = {
@@ -98,16 +100,25 @@ class Piece:
         return len(self.landmarks)
 
 
+class Picture(NamedTuple):
+    """What dataset.h5 holds of a video's frame."""
+
+    frame: np.ndarray  # (height, width, 3) uint8 RGB
+    mask: np.ndarray  # (height, width) uint8
+
+
+Pictures = Iterable[Picture]
+
+
 def write_dataset(
-    path: str | Path, attributes: dict[str, Any], pieces: Iterable[tuple[Piece, Iterable[np.ndarray] | None]]
+    path: str | Path, attributes: dict[str, Any], pieces: Iterable[tuple[Piece, Pictures | None]]
 ) -> None:
     """Write dataset.h5 completely or not at all. The same input gives the same bytes.
 
     Args:
         path: the file to write; its folder is made if missing.
         attributes: fps, width, height, fit and n_mfcc.
-        pieces: each with its T frames, (height, width, 3) uint8 RGB, which are read one at a time, or with None if it
-            has no frames.
+        pieces: each with its T pictures, which are read one at a time, or with None if it has none.
 
     Raises:
         DatasetError: the lengths in a piece differ, a frame has another shape, or no piece is in the training part.
@@ -120,10 +131,10 @@ def write_dataset(
     with atomic_write(path) as partial, h5py.File(partial, "w", libver="latest") as file:
         names = feature_names(attributes["n_mfcc"])
         file.attrs.update({"format": FORMAT, "version": VERSION, **attributes, "audio_features": names})
-        for piece, frames in pieces:
+        for piece, pictures in pieces:
             group = _write_piece(file, piece)
-            if frames is not None:
-                _write_frames(group, piece, frames, size)
+            if pictures is not None:
+                _write_pictures(group, piece, pictures, size)
             if piece.split == "train":
                 training.append(piece.audio)
         if not training:
@@ -138,7 +149,7 @@ def write_dataset(
 
 
 def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
-    """Write a piece without its frames."""
+    """Write a piece without its frames and masks."""
     group = file.create_group(piece.name)
     group.attrs.update({key: getattr(piece, key) for key in ("split", "clip", "subject", "start", "tempo")})
     if piece.notes:
@@ -155,19 +166,24 @@ def _write_piece(file: h5py.File, piece: Piece) -> h5py.Group:
     return group
 
 
-def _write_frames(group: h5py.Group, piece: Piece, frames: Iterable[np.ndarray], size: tuple[int, int, int]) -> None:
+def _write_pictures(group: h5py.Group, piece: Piece, pictures: Pictures, size: tuple[int, int, int]) -> None:
     total = len(piece)
     # One chunk a frame, so that random access reads nothing else. Uncompressed, because no codec is faster.
     stored = group.create_dataset("frames", shape=(total, *size), dtype=np.uint8, chunks=(1, *size))
     stored.attrs["description"] = "RGB pictures"
-    ensure_space(Path(group.file.filename).parent, total * int(np.prod(size)))
+    masks = group.create_dataset("masks", shape=(total, *size[:2]), dtype=np.uint8, chunks=(1, *size[:2]))
+    masks.attrs["description"] = "255 where the dancer is, 0 elsewhere, 128 where it is uncertain"
+    ensure_space(Path(group.file.filename).parent, total * int(np.prod(size) + np.prod(size[:2])))
     count = 0
-    for count, frame in enumerate(frames, start=1):
-        if count > total or frame.shape != size:
-            raise DatasetError(f"{piece.name}/frames: frame {count} is {frame.shape}; expected {total} of {size}")
+    for count, (frame, mask) in enumerate(pictures, start=1):
+        if count > total or frame.shape != size or mask.shape != size[:2]:
+            raise DatasetError(
+                f"{piece.name}/frames: frame {count} is {frame.shape}, its mask {mask.shape}; "
+                f"expected {total} of {size} and {size[:2]}"
+            )
         if count % _CHECKED == 0:
-            ensure_space(Path(group.file.filename).parent, _CHECKED * frame.nbytes)
-        stored[count - 1] = frame
+            ensure_space(Path(group.file.filename).parent, _CHECKED * (frame.nbytes + mask.nbytes))
+        stored[count - 1], masks[count - 1] = frame, mask
     if count != total:
         raise DatasetError(f"{piece.name}/frames: {count} frames, but {total} poses: not on one clock")
 
@@ -257,6 +273,14 @@ class Dataset:
         """Read one frame of a piece, (height, width, 3) uint8 RGB."""
         return self._file[piece.name]["frames"][index]
 
+    def masks(self, piece: Piece, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read the masks of the frames start..stop of a piece, (n, height, width) uint8."""
+        return self._file[piece.name]["masks"][start:stop]
+
+    def mask(self, piece: Piece, index: int) -> np.ndarray:
+        """Read the mask of one frame of a piece, (height, width) uint8."""
+        return self._file[piece.name]["masks"][index]
+
     def close(self) -> None:
         """Close the file. Reading frames is an error afterwards."""
         self._file.close()
@@ -320,7 +344,7 @@ def _read_pieces(file: h5py.File, path: Path) -> Iterator[Piece]:
         )
         lengths = {len(piece), len(piece.visibility), *map(len, piece.sequences.values())}
         if "frames" in group:
-            lengths.add(len(group["frames"]))
+            lengths |= {len(group["frames"]), len(group["masks"])}
         if len(lengths) > 1:
             raise DatasetError(f"{path}: group {name} mixes lengths {sorted(lengths)}; run build_hdf5 again")
         _check_piece(piece, group, file.attrs)
@@ -337,8 +361,9 @@ def _check_piece(piece: Piece, group: h5py.Group, attributes: Mapping[str, Any])
         if not _finite(group[key], shape):
             raise DatasetError(f"{piece.name}/{key} is {group[key].shape}, expected {shape}, and finite numbers")
     size = (T, int(attributes["height"]), int(attributes["width"]), 3)
-    if "frames" in group and (group["frames"].shape != size or group["frames"].dtype != np.uint8):
-        raise DatasetError(f"{piece.name}/frames is {group['frames'].shape}, expected {size} of uint8")
+    for key, shape in {"frames": size, "masks": size[:3]}.items() if "frames" in group else ():
+        if group[key].shape != shape or group[key].dtype != np.uint8:
+            raise DatasetError(f"{piece.name}/{key} is {group[key].shape}, expected {shape} of uint8")
     if T < 1 or piece.split not in SPLITS or not np.isfinite([piece.start, piece.tempo]).all():
         raise DatasetError(
             f"{piece.name} has {T} rows, split {piece.split!r}, start {piece.start}, tempo {piece.tempo}"

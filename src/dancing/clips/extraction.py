@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from dancing.body import detection, mocap
 from dancing.body.detection import PoseTrack
+from dancing.body.masks import MaskTrack
 from dancing.body.mocap import LandmarkFileError
 from dancing.clips import cluster
 from dancing.clips.advice import advice
@@ -91,6 +92,7 @@ class ClipFeatures:
     def save(self, path: str | os.PathLike) -> None:
         """Write all arrays to one .npz file, completely or not at all. The same features give the same bytes."""
         arrays = {**vars(self.audio), **vars(self.pose), "width": self.width, "height": self.height, "fps": self.fps}
+        arrays |= vars(arrays.pop("masks"))
         arrays |= {"thumbnail": self.thumbnail, "thumbnail_frame": self.thumbnail_frame}
         arrays["segments"] = np.array(self.pose.segments, np.int64).reshape(-1, 2)
         arrays["report"] = json.dumps(self.report, sort_keys=True)
@@ -104,11 +106,12 @@ class ClipFeatures:
         Raises:
             UserError: the file is missing or broken, or somebody else wrote it.
         """
-        keys = [field.name for kind in (cls, AudioFeatures, PoseTrack) for field in fields(kind)]
+        keys = [field.name for kind in (cls, AudioFeatures, PoseTrack, MaskTrack) for field in fields(kind)]
         try:
             arrays = read_npz(path, keys, _MAX_BYTES)
             stored: dict[str, Any] = {key: value if value.ndim else value.item() for key, value in arrays.items()}
             stored["segments"] = [(int(start), int(stop)) for start, stop in stored["segments"]]
+            stored["masks"] = MaskTrack(**{field.name: stored[field.name] for field in fields(MaskTrack)})
             features = cls(
                 audio=AudioFeatures(**{field.name: stored[field.name] for field in fields(AudioFeatures)}),
                 pose=PoseTrack(**{field.name: stored[field.name] for field in fields(PoseTrack)}),
@@ -138,6 +141,7 @@ class ClipFeatures:
             raise ValueError(f"landmarks is {self.pose.landmarks.shape}, expected ({T}, 33, 2)")
         if not all(0 <= start < stop <= T for start, stop in self.pose.segments):
             raise ValueError(f"segments is {self.pose.segments}, in {T} frames")
+        self.pose.masks.check(T)
         if not (self.fps > 0 and self.width > 0 and self.height > 0):
             raise ValueError(f"fps, width and height are {self.fps}, {self.width} and {self.height}")
 

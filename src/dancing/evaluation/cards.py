@@ -3,6 +3,7 @@
 Mitchell et al., Model Cards for Model Reporting, FAT* 2019; Gebru et al., Datasheets for Datasets, CACM 2021.
 """
 
+import re
 from collections.abc import Mapping
 
 from dancing.clips.dataset import Dataset
@@ -75,7 +76,8 @@ def data_card(dataset: Dataset, source: str) -> str:
         seconds = sum(map(len, pieces)) / dataset.fps
         parts = ", ".join(sorted({piece.split for piece in pieces}))
         kind = "video" if dataset.has_frames(pieces[0]) else "song and landmarks"
-        lines.append(f"| {name} | {title(pieces[0].subject)} | {seconds:.1f} | {parts} | {kind} |")
+        shown = re.sub(r"([\\`*_\[\]<>|&~])", r"\\\1", name)  # no mark-up, whatever the file is called
+        lines.append(f"| {shown} | {title(pieces[0].subject)} | {seconds:.1f} | {parts} | {kind} |")
     return f"""# Data card
 
 ## What it is

@@ -110,7 +110,7 @@ def save_worst(path: Path, result: ImageResult) -> None:
     Only the worst frame of each run, because neighbouring frames look the same.
     """
     real, ours = result.pictures["real"], result.pictures["ours"]
-    scores = ssim(as_tensor(ours), as_tensor(real), result.boxes).numpy()
+    scores = ssim(as_tensor(ours), as_tensor(real), result.boxes)[1].numpy()
     _, firsts = np.unique(result.runs[np.argsort(scores)], return_index=True)
     worst = np.argsort(scores)[np.sort(firsts)[:WORST]]
     errors = np.abs(ours[worst].astype(float) - real[worst]).mean(axis=-1) / 255  # (n, H, W)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import joblib
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from dancing.metrics.controls import nearest_poses
 from dancing.pose_to_image.inference import PoseToImage
 from dancing.training.device import pick_device
 
+#: Own features are of images whose longer side is at most this, px, so that they mean the same at every size.
+FEATURE_SIDE = 128
 #: Frames in a run of consecutive frames: flicker needs neighbours, diversity needs many runs.
 RUN = 10
 
@@ -62,7 +65,8 @@ def evaluate_images(
         seed: of the bootstrap and the feature network.
 
     Returns:
-        Rows with all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES`, except where a part is missing:
+        Rows with all of `FIDELITY`, `STEADINESS`, `REDETECTION` and `FEATURES`, and `MASK` where there are masks,
+        except where a part is missing:
 
         - each model's name;
         - nearest: the training image with the nearest pose, what playing back real images would score;
@@ -86,25 +90,32 @@ def evaluate_images(
 
     train, train_landmarks = _training_images(dataset)
     clips = [pieces[i].clip for i, _, _ in cut]
-    pictures = {
-        name: _render(model, poses, [model.setups[clip] for clip in clips]) for name, model in image_models.items()
-    }
-    pictures["nearest"] = _nearest(dataset, landmarks)
+    pictures, masks = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for name, model in image_models.items():
+        pictures[name], painted = _paint(model, poses, [model.setups[clip] for clip in clips])
+        if painted is not None:
+            masks[name] = painted
+    pictures["nearest"], masks["nearest"] = _nearest(dataset, landmarks)
     pictures["reencoded"] = _reencoded(real, dataset.fps, quality)
     pictures["real"] = real
-    danced = _render(image_models["ours"], danced_poses, [0] * len(cut))
+    danced, _ = _paint(image_models["ours"], danced_poses, [0] * len(cut))
     found = _redetected(pictures | {"ours_danced": danced})
 
     # Whole runs are exchanged, so that their images need not be generated and their poses not be detected again.
     elsewhere = np.roll(np.arange(len(real)), RUN * (len(cut) // 2) or len(real) // 2)
     pictures["shuffled"], found["shuffled"] = pictures["ours"][elsewhere], found["ours"][elsewhere]
+    if "ours" in masks:
+        masks["shuffled"] = masks["ours"][elsewhere]
     pictures["mean_frame"] = np.repeat(train.mean(axis=0, keepdims=True).round().astype(np.uint8), len(real), axis=0)
 
     boxes = image.person_boxes(landmarks, visibility, dataset.width, dataset.height)
     steadiness = image_table.Steadiness(image.as_tensor(real), boxes, *image.optical_flow(real))
-    feature_distance = FeatureDistance.fit(train, train_landmarks, runs, feature_steps, seed, pick_device())
+    feature_distance = FeatureDistance.fit(_reduced(train), train_landmarks, runs, feature_steps, seed, pick_device())
     measure = _Measure(landmarks, visibility, runs, steadiness, feature_distance, seed)
     rows = {name: measure.row(images, found.get(name), name != "real") for name, images in pictures.items()}
+    real_masks = np.concatenate([dataset.masks(pieces[i], start, stop) for i, start, stop in cut])
+    for name, found_masks in masks.items():
+        rows[name] |= image_table.mask_row(found_masks, real_masks, runs, seed)
     rows["ours_danced"] = measure.redetection(found["ours_danced"], danced_landmarks, np.ones_like(visibility))
     return ImageResult(rows, pictures, landmarks, danced, danced_landmarks, boxes, runs)
 
@@ -129,7 +140,7 @@ class _Measure:
         if detected is not None:
             row |= self.redetection(detected, self.landmarks, self.visibility)
         row |= self.steadiness.row(generated, self.runs, self.seed)
-        return row | self.feature_distance.row(images, self.landmarks, self.runs)
+        return row | self.feature_distance.row(_reduced(images), self.landmarks, self.runs)
 
     def redetection(self, detected: np.ndarray, landmarks: np.ndarray, visibility: np.ndarray) -> Row:
         height, width = self.steadiness.real.shape[2:]
@@ -143,6 +154,16 @@ def _runs(lengths: Sequence[int], frames: int) -> list[tuple[int, int, int]]:
     return [candidates[k] for k in np.linspace(0, len(candidates) - 1, count).astype(int)]
 
 
+def _reduced(images: np.ndarray) -> np.ndarray:
+    """Images (N, H, W, 3) uint8 with a longer side of at most `FEATURE_SIDE`, about, and sides that 8 divides."""
+    height, width = images.shape[1:3]
+    scale = min(FEATURE_SIDE / max(height, width), 1)
+    if scale == 1:
+        return images
+    size = [max(round(scale * side / 8), 1) * 8 for side in (width, height)]
+    return np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
+
+
 def _training_images(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """At most `REFERENCE_IMAGES` training images (n, H, W, 3) uint8, evenly spaced, and their poses (n, 33, 2)."""
     rows = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
@@ -151,17 +172,22 @@ def _training_images(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return images, np.stack([rows[row][0].landmarks[rows[row][1]] for row in some])
 
 
-def _nearest(dataset: Dataset, landmarks: np.ndarray) -> np.ndarray:
-    """The training image (N, H, W, 3) uint8 whose pose is nearest to each of some poses (N, 33, 2)."""
+def _nearest(dataset: Dataset, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The training image (N, H, W, 3) and its mask (N, H, W) whose pose is nearest to each of some poses (N, 33, 2)."""
     rows = [(piece, i) for piece in dataset.split("train") for i in range(len(piece))]
     library = np.concatenate([piece.landmarks for piece in dataset.split("train")])  # a pose for each of `rows`
     nearest = nearest_poses(landmarks, library, dataset.width, dataset.height)
-    return np.stack([dataset.frame(*rows[row]) for row in nearest])
+    images, masks = (np.stack([read(*rows[row]) for row in nearest]) for read in (dataset.frame, dataset.mask))
+    return images, masks
 
 
-def _render(model: PoseToImage, poses: Iterable[np.ndarray], setups: Iterable[int]) -> np.ndarray:
-    """Images (N, H, W, 3) uint8 of runs of poses (n, 33, 2), each in its camera set-up."""
-    return np.stack([frame for run, setup in zip(poses, setups, strict=True) for frame in model.render(run, setup)])
+def _paint(
+    model: PoseToImage, poses: Iterable[np.ndarray], setups: Iterable[int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images (N, H, W, 3) uint8 of runs of poses (n, 33, 2), each in its camera set-up, and masks (N, H, W), if any."""
+    painted = [painting for run, setup in zip(poses, setups, strict=True) for painting in model.paint(run, setup)]
+    masks = [painting.mask for painting in painted if painting.mask is not None]
+    return np.stack([painting.image for painting in painted]), np.stack(masks) if masks else None
 
 
 def _reencoded(images: np.ndarray, fps: int, quality: int) -> np.ndarray:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 from dancing.metrics.bootstrap_cells import Cell, Row
 
 _STYLE = """
@@ -16,7 +18,9 @@ td, th { padding: .35em .8em; text-align: right; border-top: 1px solid var(--lin
 td:first-child, th:first-child { text-align: left } th { vertical-align: bottom; font-weight: 600 }
 [title] { cursor: help; text-decoration: underline dotted; text-underline-offset: .25em }
 tr.ours { background: #ff8a4c22 } video, img { max-width: 100%; border-radius: 6px } video { max-height: 70vh }
-figure { margin: 1.5em 0 } figcaption { opacity: .75 } pre { white-space: pre-wrap; font: inherit }
+figure { margin: 1.5em 0 } figcaption { opacity: .75 }
+.card { border: 1px solid var(--line); border-radius: 8px; margin: 2em 0; padding: 0 1.5em 1em; overflow-x: auto }
+.card p, .card li { max-width: 60em }
 """
 
 
@@ -60,6 +64,12 @@ IMAGE = {
         ".0%",
     ),
     "detection_rate": Column("pose detected", "Share of frames in which a pose is found at all.", ".0%"),
+    "sharpness": Column(
+        "sharpness", "Contrast of neighbouring pixels of the person, over the real one. A blur: near 0."
+    ),
+    "mask_iou": Column(
+        "outline", "Overlap of the person's mask with the real one: intersection over union. 1 is identical."
+    ),
     "flicker_ratio": Column("flicker", "Change between frames outside the person's box, over the real one. Real 1."),
     "coverage": Column("coverage", "Share of the real variety that is reached. The aim is the value of real frames."),
 }
@@ -104,7 +114,7 @@ def page(
     tables: Mapping[str, tuple[Mapping[str, Row], Mapping[str, Column]]],
     videos: Mapping[str, str],
     pictures: Iterable[Path],
-    texts: Mapping[str, str],
+    texts: Iterable[str],
 ) -> str:
     """Return the page.
 
@@ -113,7 +123,7 @@ def page(
         tables: heading -> rows, and the columns that are shown of them.
         videos: caption -> address of a file beside the page.
         pictures: files that become part of the page, captioned with their paths.
-        texts: heading -> text, such as a model card.
+        texts: in Markdown, such as a model card.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
     for heading, (rows, columns) in tables.items():
@@ -131,8 +141,9 @@ def page(
         parts.append(
             f'<figure><img alt="{name}" src="data:image/png;base64,{data}"><figcaption>{name}</figcaption></figure>'
         )
-    for heading, text in texts.items():
-        parts.append(f"<h2>{html.escape(heading)}</h2><pre>{html.escape(text)}</pre>")
+    # Names of clips are part of the texts: HTML in them is shown as it is, and nothing is fetched for them.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
+    parts += [f'<section class="card">{markdown.render(text)}</section>' for text in texts]
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>\n'

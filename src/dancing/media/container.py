@@ -249,7 +249,7 @@ def opened(path: str | os.PathLike) -> Iterator[InputContainer]:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
             f"{path}: not a media file that can be read, or incomplete ({reason}): copy it again, or convert it, for "
-            "example to mp4"
+            "example to mp4 or mp3"
         ) from error
     with container:
         yield container

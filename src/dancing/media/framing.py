@@ -38,11 +38,21 @@ class Framing:
         """
         across, down = self._scaled
         method = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
-        scaled = frame if self.scale == 1 else cv2.resize(frame, (across, down), interpolation=method)
+        return self._placed(frame if self.scale == 1 else cv2.resize(frame, (across, down), interpolation=method))
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """Resize a mask of the source image: (h, w) uint8, of any size -> (height, width) uint8; 0 in the borders."""
+        across, down = self._scaled
+        method = cv2.INTER_AREA if mask.shape[0] > down else cv2.INTER_LINEAR
+        return self._placed(cv2.resize(mask, (across, down), interpolation=method))
+
+    def _placed(self, scaled: np.ndarray) -> np.ndarray:
+        """Centre a scaled image, (down, across, ...), in the target."""
+        across, down = self._scaled
         left, top = (self.width - across) // 2, (self.height - down) // 2
         if (left, top, across, down) == (0, 0, self.width, self.height):
             return scaled
-        target = np.zeros((self.height, self.width, 3), dtype=np.uint8)
+        target = np.zeros((self.height, self.width, *scaled.shape[2:]), dtype=np.uint8)
         target[max(top, 0) : top + down, max(left, 0) : left + across] = scaled[
             max(-top, 0) : max(-top, 0) + self.height, max(-left, 0) : max(-left, 0) + self.width
         ]

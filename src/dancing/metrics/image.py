@@ -12,6 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
     structural_similarity_index_measure,
@@ -119,14 +120,14 @@ def psnr(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None
     return -10 * torch.log10(error.clamp_min(10 ** (-BEST_PSNR / 10)))
 
 
-def ssim(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None) -> torch.Tensor:
+def ssim(
+    generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Structural similarity of each frame (Wang et al., IEEE TIP 2004). Arguments and exceptions are those of `l1`.
 
-    With `boxes`, the mean of the whole image's similarity map over the box. Windows at the box's border therefore
-    include pixels outside it.
-
     Returns:
-        (N,), at most 1.
+        (N,) and (N,), at most 1: the means of the similarity map over the whole image, and over the box if there is
+        one. Windows at the box's border include pixels outside it.
 
     Raises:
         RuntimeError: from torch, for images under 6 px.
@@ -135,7 +136,7 @@ def ssim(generated: torch.Tensor, real: torch.Tensor, boxes: torch.Tensor | None
     _, maps = structural_similarity_index_measure(
         generated, real, data_range=1.0, reduction="none", return_full_image=True
     )
-    return _frame_means(maps, where)
+    return _frame_means(maps, None), _frame_means(maps, where)
 
 
 def ms_ssim(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
@@ -164,6 +165,41 @@ def ms_ssim(generated: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         generated, real, data_range=1.0, reduction="none", kernel_size=SSIM_WINDOW,
         betas=tuple(weight / sum(weights) for weight in weights),
     )  # fmt: skip
+
+
+def gradient_energy(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Mean squared difference of neighbouring pixels inside the person's box: more in a sharp image than in a blur.
+
+    Noise and false edges count, too: compare with the value of the real frames.
+
+    Args:
+        images: (N, 3, H, W) float in [0, 1].
+        boxes: (N, 4) px.
+
+    Returns:
+        (N,).
+
+    Raises:
+        ValueError: as for `l1`.
+    """
+    where = _mask(images, images, boxes)
+    down, across = ((images.diff(dim=axis) ** 2) for axis in (2, 3))
+    return _frame_means(F.pad(down, (0, 0, 0, 1)) + F.pad(across, (0, 1)), where)
+
+
+def mask_overlap(masks: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Intersection and union of the persons' masks; the mean of one over that of the other is the IoU.
+
+    Args:
+        masks: (N, H, W) uint8, above 127 where the person is.
+        real: (N, H, W) uint8, likewise. Pixels that are not within a quarter of 0 or 255 are uncertain and don't count.
+
+    Returns:
+        (N,) and (N,), numbers of pixels.
+    """
+    ours, theirs = masks > 127, real > 127
+    certain = np.abs(real.astype(np.int16) - 127) > 64
+    return (ours & theirs & certain).sum(axis=(1, 2)), ((ours | theirs) & certain).sum(axis=(1, 2))
 
 
 def frame_changes(frames: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:

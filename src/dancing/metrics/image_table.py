@@ -12,9 +12,11 @@ import torch
 from dancing.metrics.bootstrap_cells import Clips, Row, Tallies, cells, clip_numbers
 from dancing.metrics.image import (
     frame_changes,
+    gradient_energy,
     inside,
     joint_errors,
     l1,
+    mask_overlap,
     ms_ssim,
     psnr,
     ssim,
@@ -23,7 +25,8 @@ from dancing.metrics.image import (
 
 CHUNK = 32  # frames scored at once, because the similarity maps of a long clip would not fit into memory
 
-FIDELITY = ("psnr", "ssim", "ms_ssim", "l1", "psnr_crop", "ssim_crop", "l1_crop")
+FIDELITY = ("psnr", "ssim", "ms_ssim", "l1", "psnr_crop", "ssim_crop", "l1_crop", "sharpness")
+MASK = ("mask_iou",)
 STEADINESS = ("flicker", "flicker_ratio", "warping", "warping_ratio")
 REDETECTION = ("detection_rate", "pck_10", "pck_20", "pck_10_of_detected", "pck_20_of_detected", "mean_error")
 
@@ -33,7 +36,8 @@ def fidelity_row(
 ) -> Row:  # fmt: skip
     """Cells of `FIDELITY`: similarity to the real images, frame by frame.
 
-    Names with "crop" are for the person's box, the others for the whole image.
+    Names with "crop" are for the person's box, as is "sharpness", the gradient energy over that of the real images. The
+    others are for the whole image.
 
     Args:
         generated: (N, 3, H, W) float in [0, 1], the frames of a clip one after another.
@@ -48,10 +52,30 @@ def fidelity_row(
     every = np.ones(len(real))
     chunks = list(zip(generated.split(CHUNK), real.split(CHUNK), boxes.split(CHUNK), strict=True))
     tallies: Tallies = {"ms_ssim": (_joined([ms_ssim(made, true) for made, true, _ in chunks]), every)}
-    for name, score in {"psnr": psnr, "ssim": ssim, "l1": l1}.items():
+    similarities = [ssim(*chunk) for chunk in chunks]
+    for name, scores in zip(("ssim", "ssim_crop"), zip(*similarities, strict=True), strict=True):
+        tallies[name] = _joined(scores), every
+    for name, score in {"psnr": psnr, "l1": l1}.items():
         tallies[name] = _joined([score(made, true) for made, true, _ in chunks]), every
         tallies[f"{name}_crop"] = _joined([score(*chunk) for chunk in chunks]), every
+    energy, real_energy = (
+        _joined([gradient_energy(*part) for part in zip(images.split(CHUNK), boxes.split(CHUNK), strict=True)])
+        for images in (generated, real)
+    )
+    tallies["sharpness"] = energy, real_energy
     return cells(tallies, FIDELITY, clips, seed)
+
+
+def mask_row(masks: np.ndarray, real: np.ndarray, clips: Clips, seed: int) -> Row:
+    """Cells of `MASK`: intersection over union of the person's masks with those of the real images.
+
+    Args:
+        masks: (N, H, W) uint8.
+        real: (N, H, W) uint8.
+        clips: (N,) identifier of each frame's clip.
+        seed: of the bootstrap.
+    """
+    return cells({"mask_iou": mask_overlap(masks, real)}, MASK, clips, seed)
 
 
 @dataclass(frozen=True)

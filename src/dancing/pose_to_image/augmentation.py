@@ -1,10 +1,13 @@
 """Data augmentation that changes images and poses alike. Letters: B batch, H x W image."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
 from dancing.body.skeleton import LEFT_HIP, LEFT_SHOULDER, MIRROR, RIGHT_HIP, RIGHT_SHOULDER
 from dancing.pose_to_image.batches import PoseBatch
+from dancing.training.diffaugment import DiffAugment
 from dancing.training.processes import randn
 from dancing.training.transfer import send
 
@@ -23,6 +26,7 @@ def mirror(batch: PoseBatch) -> PoseBatch:
     return PoseBatch(
         swapped * sign + send(torch.tensor([1.0, 0.0]), device),
         batch.images.flip(-1),
+        batch.masks.flip(-1),
         batch.background.flip(-1),
         batch.coordinates.flip(-1) * sign[:, None, None],
     )
@@ -32,7 +36,7 @@ def zoom(batch: PoseBatch, scale: float, shift: tuple[float, float]) -> PoseBatc
     """Return the batch scaled about the image's centre and then shifted; edges are repeated.
 
     Args:
-        batch: landmarks, images and backgrounds are changed, coordinates are not.
+        batch: landmarks, images, masks and backgrounds are changed, coordinates are not.
         scale: above 1 enlarges.
         shift: to the right and down, in fractions of the image's size.
     """
@@ -41,11 +45,12 @@ def zoom(batch: PoseBatch, scale: float, shift: tuple[float, float]) -> PoseBatc
     inverse = torch.eye(2, 3) / scale
     inverse[:, 2] = -2 * offset / scale
     offset, inverse = (send(values, batch.landmarks.device) for values in (offset, inverse))
-    images = torch.cat([batch.images, batch.background], dim=1)
+    images = torch.cat([batch.images, batch.background, 2 * batch.masks - 1], dim=1)
     grid = F.affine_grid(inverse.expand(len(images), 2, 3), list(images.shape), align_corners=False)
     zoomed = F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(-1, 1)
-    new, background = zoomed.split(3, dim=1)
-    return PoseBatch((batch.landmarks - 0.5) * scale + 0.5 + offset, new, background, batch.coordinates)
+    new, background, masks = zoomed.split([3, 3, 1], dim=1)
+    landmarks = (batch.landmarks - 0.5) * scale + 0.5 + offset
+    return PoseBatch(landmarks, new, (masks + 1) / 2, background, batch.coordinates)
 
 
 def augment(batch: PoseBatch, flip: bool, rng: torch.Generator) -> PoseBatch:
@@ -56,6 +61,16 @@ def augment(batch: PoseBatch, flip: bool, rng: torch.Generator) -> PoseBatch:
     if abs(zooms) < ZOOM_SHARE:
         batch = zoom(batch, (1 + MAX_ZOOM) ** size, (MAX_SHIFT * x, MAX_SHIFT * y))
     return batch
+
+
+def enlarged(augmentation: DiffAugment, factor: int) -> DiffAugment:
+    """Return the same change for images that are larger by a whole factor."""
+    x, y = augmentation.shift
+    hole = augmentation.hole
+    if hole:
+        left, top, right, bottom = hole
+        hole = factor * left, factor * top, factor * right, factor * bottom
+    return replace(augmentation, shift=(factor * x, factor * y), hole=hole)
 
 
 def jitter(landmarks: torch.Tensor, height: int, width: int, rng: torch.Generator) -> torch.Tensor:

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dancing.body.skeleton import limb_heatmaps
 from dancing.clips.dataset import Dataset, Piece
-from dancing.media.pixels import from_uint8
+from dancing.media.pixels import from_uint8, mask_from_uint8
 
 #: How many evenly spaced images a set-up's background is estimated from, and how many tell a clip's set-up.
 BACKGROUND_FRAMES, CLIP_FRAMES = 120, 60
@@ -29,12 +28,12 @@ DRIFT = 1.1
 BLACK = 8.0
 #: Quantile of the pixels' differences that is two backgrounds' distance.
 DISTANCE_QUANTILE = 0.9
-#: Difference from the background, in [-1, 1], above which a pixel shows something else.
-FOREGROUND = 0.2
-#: Share of such pixels that may lie outside the box that `dancer_margin` gives.
+#: Masks above this show the dancer, and masks below the other show the background; between them it is uncertain.
+DANCER, BACKGROUND = 0.5, 0.1
+#: Share of the dancer's pixels that may lie outside the box that `dancer_margin` gives.
 OUTSIDE = 0.002
-#: A pixel is near a limb if a heatmap of strokes of H / 32 px is above this.
-NEAR_LIMB, STROKES_PER_HEIGHT = 0.2, 32
+#: Background counts only where it is farther than H / 32 px from the dancer: what is nearer may be hair, or in motion.
+REACHES_PER_HEIGHT = 32
 
 
 @dataclass(frozen=True)
@@ -94,35 +93,35 @@ def _group_by_background(dataset: Dataset, clips: dict[str, list[Piece]]) -> lis
 
 
 def dancer_margin(dataset: Dataset, backgrounds: Backgrounds) -> int:
-    """Return how far, in px, the dancer reaches beyond the bounding box of the landmarks: hair, skirts, shadows.
+    """Return how far, in px, the dancer reaches beyond the bounding box of the landmarks: hair, skirts.
 
-    In training images, all but the share `OUTSIDE` of the pixels that differ from the background are within this
-    margin. If the scene itself moves, the margin may be as large as the image.
+    In training images, all but the share `OUTSIDE` of the dancer's pixels are within this margin.
     """
     size = np.array([dataset.width, dataset.height])
     pieces = [piece for piece in dataset.split("train") if backgrounds.of(piece) == 0]
-    landmarks, frames = _sample(dataset, pieces, BACKGROUND_FRAMES)
-    foreground = (frames - backgrounds.images[0]).abs().amax(dim=1) > FOREGROUND  # (N, H, W)
-    low, high = (edges.float() * torch.from_numpy(size) for edges in (landmarks.amin(1), landmarks.amax(1)))  # (N, 2)
+    chosen = _evenly_spaced(pieces, BACKGROUND_FRAMES)
+    masks = mask_from_uint8(np.stack([dataset.mask(piece, i) for piece, i in chosen]))
+    landmarks = np.stack([piece.landmarks[i] for piece, i in chosen])  # (N, 33, 2)
+    low, high = (torch.from_numpy((edges * size).astype(np.float32)) for edges in (landmarks.min(1), landmarks.max(1)))
     x, y = (  # px beyond the box, (N, W) and (N, H)
         torch.maximum(low[:, axis, None] - centres, centres - high[:, axis, None]).clamp_min(0)
         for axis, centres in enumerate(torch.arange(n) + 0.5 for n in size)
     )
-    distance = torch.maximum(y[:, :, None], x[:, None])[foreground]
+    distance = torch.maximum(y[:, :, None], x[:, None])[masks[:, 0] > DANCER]
     if not len(distance):
         return 0
     return math.ceil(float(distance.sort().values[int((1 - OUTSIDE) * (len(distance) - 1))]))
 
 
-def nearest_setup(backgrounds: torch.Tensor, landmarks: torch.Tensor, frames: torch.Tensor) -> int:
+def nearest_setup(backgrounds: torch.Tensor, images: torch.Tensor, masks: torch.Tensor) -> int:
     """Return which background is behind the dancer.
 
     Args:
         backgrounds: (S, 3, H, W) in [-1, 1].
-        landmarks: (N, 33, 2) in [0, 1], of the dancer in `frames`.
-        frames: (N, 3, H, W) in [-1, 1].
+        images: (N, 3, H, W) in [-1, 1].
+        masks: (N, 1, H, W) in [0, 1], of the dancer.
     """
-    visible = visible_background(landmarks, frames)
+    visible = visible_background(images, masks)
     return int(np.argmin([background_distance(visible, background) for background in backgrounds]))
 
 
@@ -145,19 +144,19 @@ def background_distance(first: torch.Tensor, second: torch.Tensor) -> float:
     return float((x - drift * y).abs().mean(dim=0).quantile(DISTANCE_QUANTILE))
 
 
-def estimate_background(landmarks: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+def estimate_background(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     """Return the scene without the dancer, (3, H, W) in [-1, 1], without NaN.
 
     It is the `visible_background`; pixels that are always covered are filled in from their surroundings.
 
     Args:
-        landmarks: (N, 33, 2) in [0, 1].
-        frames: (N, 3, H, W) in [-1, 1].
+        images: (N, 3, H, W) in [-1, 1].
+        masks: (N, 1, H, W) in [0, 1], of the dancer.
     """
-    image = visible_background(landmarks, frames)[None]
+    image = visible_background(images, masks)[None]
     known = ~image[:, :1].isnan()
     if not known.any():
-        return frames.median(dim=0).values
+        return images.median(dim=0).values
     image = image.nan_to_num()
     while not known.all():  # from the edge of each hole inwards: an unknown pixel gets the mean of its known neighbours
         share = F.avg_pool2d(known.float(), 3, stride=1, padding=1)
@@ -167,18 +166,16 @@ def estimate_background(landmarks: torch.Tensor, frames: torch.Tensor) -> torch.
     return image[0]
 
 
-def visible_background(landmarks: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-    """Return each pixel's median over the images in which no limb is near it, (3, H, W); NaN if one always is.
+def visible_background(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Return each pixel's median over the images in which the dancer is not near it, (3, H, W); NaN if always near.
 
     Args:
-        landmarks: (N, 33, 2) in [0, 1].
-        frames: (N, 3, H, W) in [-1, 1].
+        images: (N, 3, H, W) in [-1, 1].
+        masks: (N, 1, H, W) in [0, 1], of the dancer.
     """
-    height, width = frames.shape[-2:]
-    thickness = height / STROKES_PER_HEIGHT
-    heatmaps = [limb_heatmaps(pose[None], height, width, thickness=thickness)[0].amax(0) for pose in landmarks]
-    near_limb = torch.stack(heatmaps) > NEAR_LIMB  # (N, H, W)
-    return frames.masked_fill(near_limb[:, None], float("nan")).nanmedian(dim=0).values
+    reach = images.shape[-2] // REACHES_PER_HEIGHT
+    near = F.max_pool2d(masks, 2 * reach + 1, stride=1, padding=reach) > BACKGROUND  # (N, 1, H, W)
+    return images.masked_fill(near, float("nan")).nanmedian(dim=0).values
 
 
 def _by_clip(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
@@ -188,9 +185,14 @@ def _by_clip(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     return dict(clips)
 
 
-def _sample(dataset: Dataset, pieces: list[Piece], count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return landmarks (N, 33, 2) and images (N, 3, H, W) of up to `count` frames, evenly spaced over the pieces."""
+def _evenly_spaced(pieces: list[Piece], count: int) -> list[tuple[Piece, int]]:
+    """Return up to `count` frames, evenly spaced over the pieces: the piece, and the number in it."""
     frames = [(piece, i) for piece in pieces for i in range(len(piece))]
-    chosen = [frames[int(k)] for k in np.linspace(0, len(frames) - 1, min(count, len(frames)))]
-    landmarks = torch.from_numpy(np.stack([piece.landmarks[i] for piece, i in chosen]))
-    return landmarks, from_uint8(np.stack([dataset.frame(piece, i) for piece, i in chosen]))
+    return [frames[int(k)] for k in np.linspace(0, len(frames) - 1, min(count, len(frames)))]
+
+
+def _sample(dataset: Dataset, pieces: list[Piece], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return images (N, 3, H, W) and masks (N, 1, H, W) of up to `count` frames, evenly spaced over the pieces."""
+    chosen = _evenly_spaced(pieces, count)
+    images = from_uint8(np.stack([dataset.frame(piece, i) for piece, i in chosen]))
+    return images, mask_from_uint8(np.stack([dataset.mask(piece, i) for piece, i in chosen]))

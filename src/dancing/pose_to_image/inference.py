@@ -4,18 +4,30 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from dancing.body.skeleton import Placement
-from dancing.media.pixels import to_uint8
+from dancing.media.pixels import mask_to_uint8, to_uint8
 from dancing.pose_to_image.models import MODELS
 from dancing.training.checkpoints import NOTHING, Checkpoint, open_checkpoint
 from dancing.training.compute import multiplies_bfloat16
 from dancing.training.device import pick_device
+
+
+class Painting(NamedTuple):
+    """A generated image.
+
+    Attributes:
+        image: (height, width, 3) uint8.
+        mask: (height, width) uint8, which blends the dancer into the background; None: the original model has none.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,6 @@ class PoseToImage:
             next(loaded.render(np.full((1, 33, 2), 0.5, np.float32)))  # what doesn't fit shows only where it runs
             return loaded
 
-    @torch.inference_mode()
     def render(self, landmarks: np.ndarray, setup: int = 0, batch: int = 16) -> Iterator[np.ndarray]:
         """Render poses.
 
@@ -76,6 +87,11 @@ class PoseToImage:
         Yields:
             T images, (height, width, 3) uint8.
         """
+        return (painting.image for painting in self.paint(landmarks, setup, batch))
+
+    @torch.inference_mode()
+    def paint(self, landmarks: np.ndarray, setup: int = 0, batch: int = 16) -> Iterator[Painting]:
+        """Render poses as `render` does, and yield each image with its mask."""
         # The original generator has no backgrounds: it generates the whole image.
         backgrounds: torch.Tensor | None = getattr(self.generator, "backgrounds", None)
         background = None if backgrounds is None else backgrounds[setup : setup + 1]
@@ -84,8 +100,13 @@ class PoseToImage:
         for first in range(0, len(landmarks), batch):
             poses = torch.from_numpy(landmarks[first : first + batch]).to(self.device)
             with half:
-                images = self.generator.render(poses, background)
-            yield from to_uint8(images.float())
+                images, masks = (
+                    (self.generator.render(poses), None)
+                    if background is None
+                    else self.generator.paint(poses, background)
+                )
+            outlines = [None] * len(images) if masks is None else mask_to_uint8(masks.float())
+            yield from map(Painting, to_uint8(images.float()), outlines)
 
 
 def _check_data(checkpoint: Checkpoint, config: Any, backgrounds: int) -> None:

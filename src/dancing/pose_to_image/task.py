@@ -9,16 +9,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dancing.body.skeleton import LIMBS, Placement, joint_heatmaps
+from dancing.body.skeleton import Placement, joint_heatmaps
 from dancing.clips.dataset import Dataset
 from dancing.media.pixels import to_uint8
 from dancing.params import Gan
-from dancing.pose_to_image.augmentation import JITTER_SHARE, augment, jitter
+from dancing.pose_to_image.augmentation import JITTER_SHARE, augment, enlarged, jitter
 from dancing.pose_to_image.background import dancer_margin, estimate_backgrounds
 from dancing.pose_to_image.batches import PoseBatch, PoseImages
 from dancing.pose_to_image.losses import ssim_loss, weighted_l1
 from dancing.pose_to_image.models import MODELS
 from dancing.pose_to_image.person_crops import PersonCrops
+from dancing.pose_to_image.skeleton_gan import SkeletonDiscriminator, fold_for
 from dancing.training.compute import Compute
 from dancing.training.diffaugment import DiffAugment
 from dancing.training.processes import own_count, own_rows, randint
@@ -28,8 +29,9 @@ SAMPLES, VALIDATION = 12, 96  # validation images that are shown after each epoc
 #: How many times a batch's size are drawn at random. They are sorted by the size of the person's box, and a batch takes
 #: neighbours, so that its crops need about the same size.
 CANDIDATES = 4
-LIMB_EXPONENT = 0.25  # of the limbs' heatmaps: strokes get twice as thick
-FACE_THICKNESS = 2  # of the joints' heatmaps in the pixel weights, over that of limbs
+#: Of the pixel weights, over the thickness of limbs: how far beyond the mask the dancer counts, because masks cut off
+#: hair and fingers; and of the joints' heatmaps.
+MASK_REACH, FACE_THICKNESS = 1, 2
 
 
 class PoseToImageTask:
@@ -65,6 +67,7 @@ class PoseToImageTask:
             width=dataset.width,
             setups=len(backgrounds.images),
             margin=dancer_margin(dataset, backgrounds),
+            fold=fold_for(dataset.height, dataset.width),
         )
         torch.manual_seed(gan.seed)
         self.generator: Any  # networks of `MODELS`, which share no base class
@@ -129,7 +132,7 @@ class SkeletonGanTask(PoseToImageTask):
         by_size = np.argsort(np.ptp(poses, axis=1).prod(axis=-1), kind="stable")
         first = count * int(torch.randint(CANDIDATES, (), generator=rng))
         chosen = by_size[first : first + count]
-        crops = PersonCrops.around(poses[chosen], config.height, config.width, config.margin, 2**config.levels)
+        crops = PersonCrops.around(poses[chosen], config.height, config.width, config.margin, config.step)
         own = own_rows(count, rng)
         return self.train.batch(rows[chosen][own].tolist(), crops.some(own))
 
@@ -140,23 +143,38 @@ class SkeletonGanTask(PoseToImageTask):
         pose_maps = conditioning = self.generator.pose_maps(batch.landmarks, size)
         if float(torch.rand((), generator=rng)) < JITTER_SHARE:
             conditioning = self.generator.pose_maps(jitter(batch.landmarks, height, width, rng), size)
-        fake = self.compute.run(self.generator, conditioning, batch.background, batch.coordinates)
-        weight = self._pixel_weight(pose_maps, batch.landmarks)
-        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, weight))}
+        fake, masks = self.compute.run(self.generator, conditioning, batch.background, batch.coordinates)
+        aux_losses = {"l1": (gan.l1_weight, weighted_l1(fake, batch.images, self._pixel_weight(batch)))}
+        if gan.mask_weight > 0:
+            certainty = (2 * batch.masks - 1).abs()
+            aux_losses["mask"] = gan.mask_weight, weighted_l1(masks, batch.masks, certainty)
         if gan.ssim_weight > 0:
             aux_losses["ssim_loss"] = gan.ssim_weight, ssim_loss(fake, batch.images)
-        augmentation = DiffAugment.random(height, width, rng)
-        maps = self.discriminator.folded(augmentation.maps(pose_maps))
-        real = augmentation.images(batch.images)
-        return GanBatch((real, *maps), (augmentation.images(fake), *maps), aux_losses)
+        return adversarial_batch(batch.images, fake, pose_maps, self.discriminator, aux_losses, rng)
 
-    def _pixel_weight(self, pose_maps: torch.Tensor, landmarks: torch.Tensor) -> torch.Tensor:
+    def _pixel_weight(self, batch: PoseBatch) -> torch.Tensor:
         """Return the weight of each pixel in the L1 loss, (B, 1, H, W): larger at the dancer, and at face and hands."""
-        height, width = pose_maps.shape[-2:]
-        body = pose_maps[:, : len(LIMBS)].amax(dim=1, keepdim=True) ** LIMB_EXPONENT
-        thickness = FACE_THICKNESS * self.generator.config.thickness
-        face = joint_heatmaps(landmarks, height, width, thickness).amax(dim=1, keepdim=True)
-        return 1 + self.gan.person_weight * body + self.gan.face_weight * face
+        thickness = self.generator.config.thickness
+        reach = round(MASK_REACH * thickness)
+        body = F.max_pool2d(batch.masks, 2 * reach + 1, stride=1, padding=reach)
+        height, width = batch.masks.shape[-2:]
+        joints = joint_heatmaps(batch.landmarks, height, width, FACE_THICKNESS * thickness)
+        return 1 + self.gan.person_weight * body + self.gan.face_weight * joints.amax(dim=1, keepdim=True)
+
+
+def adversarial_batch(
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    pose_maps: torch.Tensor,
+    discriminator: SkeletonDiscriminator,
+    aux_losses: dict[str, tuple[float, torch.Tensor]],
+    rng: torch.Generator,
+) -> GanBatch:
+    """Return real images (B, 3, H, W), generated ones and their heatmaps as the discriminator takes them, augmented."""
+    augmentation = DiffAugment.random(pose_maps.shape[-2], pose_maps.shape[-1], rng)
+    maps = discriminator.folded(augmentation.maps(pose_maps))
+    augmentation = enlarged(augmentation, discriminator.config.fold)
+    return GanBatch((augmentation.images(real), *maps), (augmentation.images(fake), *maps), aux_losses)
 
 
 def build_task(dataset: Dataset, gan: Gan, compute: Compute) -> PoseToImageTask:

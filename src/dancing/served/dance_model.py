@@ -58,7 +58,10 @@ class DanceModel(PythonModel):
             elif not isinstance(song, str):
                 raise UserError("give a song: its bytes as sound, or its path as song")
             params = with_render(self.params, chosen | {"song": song}, "the request")
-            dance = generate_dance(self.models, params.render)
+            try:
+                dance = generate_dance(self.models, params.render)
+            except UserError as error:
+                raise UserError(str(error).replace(str(Path(scratch, "song")), "the song")) from None
             result: dict[str, Any] = {"fps": float(self.models.pose_model.fps), "beats": dance.song.beats.tolist()}
             if output == "poses":
                 return result | {"landmarks": dance.landmarks.astype(float).tolist()}
