@@ -2,7 +2,7 @@
 
     python -m benchmarks.real_dancer clip.mp4 --height 256 --width 144 --steps 1600 --json benchmarks/results/mine.json
 
-Only the image model is trained. Of a single clip the last fifth is held out. The record has rows of the image table, and
+Only the image model is trained. Of a single clip the last fifth is held out. The record has rows of the image table.
 `--sheet` writes held-out frames above the generated ones, with the background as the last picture.
 """
 

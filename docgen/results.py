@@ -182,6 +182,7 @@ MOTION_ROWS = {
 IMAGE = _columns(
     ("detection_rate", "pose detected", ".1%"), ("pck_10", "PCK@0.1", ".1%"), ("pck_20", "PCK@0.2", ".1%"),
     ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"), ("ms_ssim", "MS-SSIM", ".3f"),
+    ("sharpness", "sharpness", ".2f"), ("mask_iou", "mask IoU", ".2f"),
     ("flicker_ratio", "flicker", ".2f"), ("warping_ratio", "warping error", ".2f"),
     ("feature_mmd_ratio", "own-feature MMD over floor", ".1f"), ("density", "density", ".2f"),
     ("coverage", "coverage", ".2f"),
