@@ -51,7 +51,7 @@ _MODELS = {
 }  # fmt: skip
 GOALS = (
     Goal("`dvc repro` of the demo", "durations.repro_s", 360, least=False, unit="s"),
-    Goal("the same with one core busy", "durations.repro_busy_s", 600, least=False, unit="s"),
+    Goal("the same with one core busy, images of 128 px", "durations.repro_busy_s", 600, least=False, unit="s"),
     Goal("extraction, one core, over the tutorial's loop", "extraction.over_tutorial", 1.3),
     Goal("extraction, all cores over one, a core", "extraction.over_one_a_core", 0.9),
     *(Goal(f"{title}, over Keras on TensorFlow", f"training_speed.rows.{name}.ours_per_keras_tensorflow", 1)

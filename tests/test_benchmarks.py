@@ -10,8 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, smoke_params
+from drawn_dancer import draw, write_clip
 
-from benchmarks import extraction, gan_ablation, goals, growth, image_memory, rendering, training_speed
+from benchmarks import (
+    extraction,
+    gan_ablation,
+    goals,
+    growth,
+    image_memory,
+    real_dancer,
+    rendering,
+    training_speed,
+)
 from benchmarks.common import alone
 from dancing.errors import UserError
 from dancing.media.video import probe
@@ -59,7 +69,7 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
     trained = []
 
     def measure(dataset, gan, generator, params):
-        weights = gan.ssim_weight, gan.face_weight, gan.r1_weight
+        weights = gan.ssim_weight, gan.mask_weight, gan.face_weight, gan.r1_weight
         trained.append((gan.epochs, gan.seed, weights, generator.__name__))
         return (
             dict.fromkeys(gan_ablation.COLUMNS, gan.seed / 2)
@@ -77,14 +87,31 @@ def test_the_ablation_trains_and_records_every_variant(make_dataset, tmp_path: P
     assert values["rows"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.75)
     assert values["spreads"]["no_r1"] == dict.fromkeys(gan_ablation.COLUMNS, 0.5)
     assert 0 < values["rows"]["everything"]["ssim_crop"] < 1
-    assert [seed for _, seed, *_ in trained] == [1, 2] * 6
-    ssim, face, r1 = trained[0][2]
+    assert [seed for _, seed, *_ in trained] == [1, 2] * 7
+    ssim, mask, face, r1 = every = trained[0][2]
     assert [run[2:] for run in trained[::2]] == [
-        ((ssim, face, r1), "SkeletonGenerator"), ((ssim, face, r1), "NumbersGenerator"),
-        ((ssim, face, r1), "BlackBackgroundGenerator"), ((0.0, face, r1), "SkeletonGenerator"),
-        ((ssim, 0.0, r1), "SkeletonGenerator"), ((ssim, face, 0.0), "SkeletonGenerator"),
+        (every, "SkeletonGenerator"), (every, "NumbersGenerator"), (every, "BlackBackgroundGenerator"),
+        ((0.0, mask, face, r1), "SkeletonGenerator"), ((ssim, 0.0, face, r1), "SkeletonGenerator"),
+        ((ssim, mask, 0.0, r1), "SkeletonGenerator"), ((ssim, mask, face, 0.0), "SkeletonGenerator"),
     ]  # fmt: skip
-    assert 0.0 not in (ssim, face, r1)
+    assert 0.0 not in every
+
+
+@pytest.mark.slow
+def test_images_of_ones_own_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(smoke_params(), encoding="utf-8")
+    clip = write_clip(tmp_path / "clip.mp4", [draw(k / 5) for k in range(100)])
+    sizes = ["--height", "64", "--width", "40", "--steps", "5"]
+    monkeypatch.setattr("sys.argv", ["real_dancer", str(clip), *sizes, "--json", "r.json", "--sheet", "s.png"])
+    real_dancer.main()
+    values = json.loads(Path("r.json").read_text(encoding="utf-8"))["values"]
+    assert values["steps"] == 5
+    assert 0 < values["rows"]["ours"]["ssim_crop"] < 1
+    assert values["rows"]["real"]["detection_rate"] == 1
+    assert {"mask_iou", "sharpness"} <= set(values["rows"]["nearest"])
+    assert "| ours |" in capsys.readouterr().out
+    assert Path("s.png").stat().st_size > 1000
 
 
 @pytest.mark.slow

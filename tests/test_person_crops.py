@@ -82,9 +82,11 @@ def test_a_cropped_batch_shows_what_the_whole_one_shows(make_dataset, monkeypatc
     whole, part = images.batch(rows), images.batch(rows, crops)
     torch.testing.assert_close(whole.landmarks, torch.from_numpy(poses))
     torch.testing.assert_close(part.landmarks, crops.landmarks(whole.landmarks))
-    for name in ("images", "background", "coordinates"):
+    for name in ("images", "masks", "background", "coordinates"):
         assert torch.equal(getattr(part, name), crops.crop(getattr(whole, name)))
     monkeypatch.setattr("dancing.training.transfer.fits", lambda size, device: True)  # as on a GPU
     on_device = PoseImages(dataset, "train", images.backgrounds, torch.device("cpu"))
-    assert on_device.resident is not None
-    assert torch.equal(on_device.batch(rows, crops).images, part.images)
+    assert on_device.images is not None
+    assert on_device.masks is not None
+    for name in ("images", "masks"):
+        assert torch.equal(getattr(on_device.batch(rows, crops), name), getattr(part, name))
