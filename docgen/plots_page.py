@@ -15,6 +15,13 @@ from docgen import ROOT
 TEMPLATE, OUT = ROOT / ".cache/plots_page.html", ROOT / "dvc_plots"
 
 
+#: All curves are over epochs, and Vega would have ticks at half ones.
+_WHOLE_EPOCHS = """
+const embed = vegaEmbed, axisX = {tickMinStep: 1, format: "d"}
+vegaEmbed = (place, spec, options) => embed(place, {...spec, config: {...spec.config, axisX}}, options)
+"""
+
+
 def template() -> str:
     """Return the HTML, with the places that DVC fills in braces."""
     vega: Any = vl_convert  # whose types are wrong
@@ -22,7 +29,7 @@ def template() -> str:
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Plots</title>\n'
         "<style>body { font: 15px system-ui, sans-serif; margin: 2em } img { max-width: 100% }</style>\n"
-        f"<script>(() => {{ {script} }})()</script>\n"
+        f"<script>(() => {{ {script} }})()</script>\n<script>{_WHOLE_EPOCHS}</script>\n"
         "{refresh_tag}\n<body>\n{plot_divs}\n</body></html>\n"
     )
 

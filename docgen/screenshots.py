@@ -28,7 +28,7 @@ def main() -> None:
     driver = start_chromium()
     try:
         _page(driver)
-        _visit(driver, (ROOT / "reports/index.html").as_uri(), "report", (1100, 1000))
+        _visit(driver, (ROOT / "reports/index.html").as_uri(), "report", (1200, 1000))
         _visit(driver, (ROOT / "dvc_plots/index.html").as_uri(), "plots", (1300, 900))
         with _mlflow() as address:
             _visit(driver, address, "mlflow", _WIDE, wait=12)
