@@ -191,7 +191,8 @@ REAL_DANCER = _columns(
     ("steps", "steps", "d"), ("training_s", "training", "time"), ("detection_rate", "pose detected", ".1%"),
     ("pck_10", "PCK@0.1", ".1%"), ("pck_10_real", "real", ".1%"), ("pck_20", "PCK@0.2", ".1%"),
     ("pck_20_real", "real", ".1%"), ("ssim_crop", "SSIM, person", ".3f"), ("psnr_crop", "PSNR, person, dB", ".1f"),
-    ("psnr", "PSNR, dB", ".1f"), ("feature_mmd_ratio", "own-feature MMD over floor", ".1f"),
+    ("psnr", "PSNR, dB", ".1f"), ("sharpness", "sharpness", ".2f"), ("mask_iou", "mask IoU", ".2f"),
+    ("feature_mmd_ratio", "own-feature MMD over floor", ".1f"),
     ("feature_mmd_ratio_real", "real", ".1f"), ("density", "density", ".2f"), ("density_real", "real", ".2f"),
     ("coverage", "coverage", ".2f"), ("coverage_real", "real", ".2f"),
 )  # fmt: skip
